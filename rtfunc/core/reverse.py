@@ -1,0 +1,213 @@
+"""Reverse mode: a tape of pullbacks.
+
+`ReverseTrace` runs each primitive's `vjp` rule on the values at hand and records the pullback that it
+returns. `vjp_flat` then walks the tape from outputs to inputs. Values are whatever the parent
+trace knows, concrete Arrays in eager `grad`, so Python control flow on values works there. Rules run
+under the trace that is current when they are called, so derivatives of derivatives need nothing more.
+Depends on `primitive`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rtfunc.core.array import Array
+from rtfunc.core.aval import Aval
+from rtfunc.core.dtypes import is_inexact
+from rtfunc.core.primitive import Primitive, add_tangents
+from rtfunc.core.trace import Trace, Tracer, context, current_source, own_trace
+
+_numbers = itertools.count()
+
+
+class _Node:
+    """One step of the tape: a pullback and where its operands came from.
+
+    Attributes: number: increases along the tape; pullback: None for an input; parents: for each
+    operand, the node and the index among its outputs that it came from, or None; arity: number of
+    outputs, or None for a primitive with one result; source: the user's line, while staging.
+    """
+
+    __slots__ = ("arity", "number", "parents", "pullback", "source")
+
+    def __init__(
+        self,
+        pullback: Callable[[Any], Sequence[Any]] | None,
+        parents: Sequence[tuple[_Node, int] | None],
+        arity: int | None,
+    ):
+        self.number = next(_numbers)
+        self.pullback = pullback
+        self.parents = parents
+        self.arity = arity
+        self.source = None if context.trace is None else context.source or current_source()
+
+    def __lt__(self, other: _Node) -> bool:
+        return self.number > other.number  # heapq pops the latest step first
+
+
+class ReverseTracer(Tracer):
+    """A value and the step of the tape that made it."""
+
+    __slots__ = ("origin", "primal")
+
+    primal: Any
+    origin: tuple[_Node, int]
+
+    def __init__(self, trace: Trace, primal: Any, origin: tuple[_Node, int]):
+        self._trace = trace
+        self.primal = primal
+        self.origin = origin
+
+    @property
+    def aval(self) -> Aval:
+        return self.primal.aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.primal.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.primal.dtype
+
+    @property
+    def weak_type(self) -> bool:
+        return self.primal.weak_type
+
+    @property
+    def device(self) -> Any:
+        return self.primal.device
+
+    def _concrete(self, use: str) -> np.ndarray:
+        return self.primal._concrete(use)
+
+    def __repr__(self) -> str:
+        return f"ReverseTracer({self.primal!r})"
+
+
+class ReverseTrace(Trace):
+    """Records the pullback of every primitive that touches one of its tracers."""
+
+    __slots__ = ()
+
+    def input(self, primal: Any) -> ReverseTracer:
+        """A tracer for an input of the differentiated function."""
+        return ReverseTracer(self, primal, (_Node(None, (), None), 0))
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        parents = []
+        values = []
+        for a in args:
+            if type(a) is ReverseTracer and a._trace is self:
+                values.append(a.primal)
+                parents.append(a.origin)
+            else:
+                values.append(a)
+                parents.append(None)
+        context.trace = self.parent
+        try:
+            needed = [p is not None for p in parents]
+            if True not in needed:
+                return primitive.bind(*values, **params)
+            assert primitive.vjp is not None, primitive
+            out, pullback = primitive.vjp(primitive, needed, values, **params)
+            node = _Node(pullback, parents, len(out) if primitive.multiple_results else None)
+        finally:
+            context.trace = self
+        if primitive.multiple_results:
+            return self._wrap(out, node)
+        return ReverseTracer(self, out, (node, 0)) if is_inexact(out.dtype) else out
+
+    def process_custom(self, call: Any, args: Sequence[Any]) -> Sequence[Any]:
+        parents = [
+            a.origin if type(a) is ReverseTracer and a._trace is self else None for a in args
+        ]
+        values = [a.primal if p is not None else a for a, p in zip(args, parents)]
+        context.trace = self.parent
+        try:
+            if not any(p is not None for p in parents):
+                return call.bind(values)
+            out, pullback = call.vjp([p is not None for p in parents], values)
+            node = _Node(pullback, parents, len(out))
+        finally:
+            context.trace = self
+        return self._wrap(out, node)
+
+    def _wrap(self, out: Sequence[Any], node: _Node) -> list[Any]:
+        return [
+            ReverseTracer(self, o, (node, i)) if is_inexact(o.dtype) else o
+            for i, o in enumerate(out)
+        ]
+
+
+def _walk_back(
+    outputs: Sequence[tuple[_Node, int] | None],
+    cotangents: Sequence[Any],
+    inputs: Sequence[_Node],
+) -> list[Any]:
+    """Cotangents of the inputs (None for zero), given those of the outputs."""
+    pending: dict[int, list[Any]] = {}
+    heap: list[_Node] = []
+
+    def add(origin: tuple[_Node, int], cotangent: Any) -> None:
+        node, index = origin
+        slots = pending.get(node.number)
+        if slots is None:
+            pending[node.number] = slots = [None] * (node.arity or 1)
+            heapq.heappush(heap, node)
+        slots[index] = cotangent if slots[index] is None else add_tangents(slots[index], cotangent)
+
+    for origin, cotangent in zip(outputs, cotangents):
+        if origin is not None and cotangent is not None:
+            add(origin, cotangent)
+    results: dict[int, Any] = {}
+    while heap:
+        node = heapq.heappop(heap)
+        slots = pending.pop(node.number)
+        if node.pullback is None:
+            results[node.number] = slots[0]
+            continue
+        outer, context.source = context.source, node.source or context.source
+        try:
+            into = node.pullback(slots[0] if node.arity is None else slots)
+        finally:
+            context.source = outer
+        for origin, cotangent in zip(node.parents, into):
+            if origin is not None and cotangent is not None:
+                add(origin, cotangent)
+    return [results.get(node.number) for node in inputs]
+
+
+def vjp_flat(
+    function: Callable[..., Sequence[Any]], primals: Sequence[Array], needed: Sequence[bool]
+) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
+    """The outputs of `function(*primals)` and its pullback, over flat sequences.
+
+    `needed` says for which inputs cotangents are wanted; those of integer dtype never get one. The
+    pullback takes a cotangent per output and returns one per input, None standing for zero in both.
+    """
+    trace = ReverseTrace(context.trace)
+    args = [
+        trace.input(p) if n and is_inexact(p.dtype) else p
+        for p, n in zip(primals, needed, strict=True)
+    ]
+    inputs = [a.origin[0] if isinstance(a, ReverseTracer) and a._trace is trace else None for a in args]
+    with own_trace(trace):
+        results = function(*args)
+    outs, origins = [], []
+    for r in results:
+        mine = type(r) is ReverseTracer and r._trace is trace
+        outs.append(r.primal if mine else r)
+        origins.append(r.origin if mine else None)
+
+    def pullback(cotangents: Sequence[Any]) -> list[Any]:
+        found = iter(_walk_back(origins, cotangents, [n for n in inputs if n is not None]))
+        return [None if n is None else next(found) for n in inputs]
+
+    return outs, pullback
