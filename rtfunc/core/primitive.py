@@ -11,8 +11,8 @@ shapes, dtypes, sub-graphs). For operands x, y and params p the rules are:
   (None for zero) for every operand; only those with `needed[i]` are looked at. With multiple results
   it takes a sequence of cotangents, some of them None. `transposing` builds this rule from one function
   per operand.
-- `batch(primitive, axis, operands, axes, **p) -> (out, out_axis)`: operands carry an additional axis at
-  `axes[i]` (None: not batched) of size `axis.size`.
+- `batch(primitive, batch, operands, batch_axes, **p) -> (out, out_axis)`: operands carry an additional
+  axis at `batch_axes[i]` (None: not batched) of size `batch.size`.
 
 `jvp`, `vjp` and `batch` are handed the primitive so that one rule can serve a family of them. They are
 written with other primitives, so transforms nest. `primitives` is the registry; the test suite walks it.

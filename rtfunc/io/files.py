@@ -99,7 +99,7 @@ class Source:
         """Fill `target`, a contiguous uint8 vector, with the bytes at `offset`."""
         self._check_range(offset, target.size)
         self._file.seek(self._start + offset)
-        view = memoryview(target)
+        view = target.data
         done = 0
         readinto = getattr(self._file, "readinto", None)
         while done < target.size:
@@ -223,10 +223,10 @@ def swapped(data: np.ndarray, size: int) -> np.ndarray:
     return data.view(f"u{size}").byteswap().view(np.uint8)
 
 
-def little_endian_bytes(array: np.ndarray) -> np.ndarray:
-    """The content of `array` in C order as a uint8 vector, copied only where it must be."""
+def little_endian_bytes(array: np.ndarray) -> memoryview:
+    """The content of `array` in C order as a vector of bytes, copied only where it must be."""
     flat = np.ascontiguousarray(array).reshape(-1)
     in_big_endian = (sys.byteorder == "big") == flat.dtype.isnative
     data = flat.view(np.uint8)
     size = component_size(flat.dtype)
-    return swapped(data, size) if in_big_endian and size > 1 else data
+    return (swapped(data, size) if in_big_endian and size > 1 else data).data

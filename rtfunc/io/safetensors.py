@@ -250,7 +250,7 @@ def write(
     with atomic_write(path) as file:
         file.write(struct.pack("<Q", len(data)) + data)
         for name in order:
-            file.write(memoryview(little_endian_bytes(tensors[name])))
+            file.write(little_endian_bytes(tensors[name]))
 
 
 def _dtype_name(name: Any, array: Any) -> str:

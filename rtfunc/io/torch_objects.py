@@ -176,8 +176,8 @@ class TensorBuilder:
         spanned = (last + 1 - offset) * itemsize
         self._budget.charge(max(count * itemsize - spanned, 0), "a tensor larger than its storage")
         if half:
-            layout = {"shape": (*shape, 2), "strides": (*(4 * step for step in steps), 2)}
-            parts = np.ndarray(dtype=np.float16, buffer=data, offset=offset * 4, **layout)
+            byte_steps = (*(4 * step for step in steps), 2)
+            parts = np.ndarray((*shape, 2), np.float16, data, offset * 4, byte_steps)
             self._budget.charge(count * 12, "a complex32 tensor")
             wide = np.ascontiguousarray(parts, np.float32)
             return read_only(wide.view(np.complex64).reshape(shape))
@@ -370,7 +370,7 @@ def _numpy_buffer(content: Any, dtype: Any, shape: Any, order: Any, *_: Any) -> 
     return _array_over(content, dtype, shape, order)
 
 
-def _numpy_scalar(dtype: Any, content: Any = b"") -> np.generic:
+def _numpy_scalar(dtype: Any, content: Any = b"") -> Any:
     return _array_over(content, dtype, (), "C")[()]
 
 

@@ -9,7 +9,7 @@ import io
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -64,9 +64,9 @@ def write(object: Any, path_or_file: PathLike | IO[bytes]) -> None:
 
 
 class _Placement(NamedTuple):
-    """Where a tensor lies: its storage's number, and offset and strides in elements."""
+    """Where a tensor lies: its storage, and offset and strides in elements."""
 
-    storage: int
+    storage: np.ndarray
     offset: int
     strides: tuple[int, ...]
 
@@ -79,7 +79,7 @@ class _PicklePrinter:
         self._out = io.BytesIO()
         self._memo: dict[Any, int] = {}
         self._placements: dict[int, _Placement] = {}
-        self._alive: list[Any] = []  # what `id` was taken of
+        self._numbers: dict[int, int] = {}  # by the id of a storage
 
     def print(self, root: Any) -> bytes:
         """The pickle."""
@@ -100,25 +100,19 @@ class _PicklePrinter:
     def _place(self, arrays: Sequence[np.ndarray]) -> None:
         for group in _overlapping(arrays):
             storage = _common_storage(group) if len(group) > 1 else None
-            if storage is None:
-                for array in group:
-                    self._placements[id(array)] = _Placement(
-                        len(self.storages), 0, _contiguous_strides(array.shape)
-                    )
-                    self.storages.append(array)
-                continue
-            first, _ = _extent(storage)
             for array in group:
-                size = array.dtype.itemsize
-                self._placements[id(array)] = _Placement(
-                    len(self.storages),
-                    (_extent(array)[0] - first) // size,
-                    tuple(
-                        step // size if length > 1 else 1
-                        for length, step in zip(array.shape, array.strides)
-                    ),
+                self._placements[id(array)] = (
+                    _Placement(array, 0, _contiguous_strides(array.shape))
+                    if storage is None
+                    else _view_of(storage, array)
                 )
+
+    def _storage_number(self, storage: np.ndarray) -> int:
+        """The storages are numbered as the pickle names them: some readers count on it."""
+        number = self._numbers.setdefault(id(storage), len(self.storages))
+        if number == len(self.storages):
             self.storages.append(storage)
+        return number
 
     # The memo: a value that was printed before is referred to.
 
@@ -245,12 +239,12 @@ class _PicklePrinter:
         placement = self._placements[id(value)]
         dtype = value.dtype.newbyteorder("=")
         typed = STORAGE_OF_DTYPE.get(dtype)
-        storage_size = self.storages[placement.storage].size
+        storage_size = placement.storage.size
         self._global("torch._utils._rebuild_tensor_v" + ("2" if typed else "3"))
         self._put(b"((")
         self._str("storage")
         self._global(f"torch.{typed}" if typed else "torch.storage.UntypedStorage")
-        self._str(str(placement.storage))
+        self._str(str(self._storage_number(placement.storage)))
         self._str("cpu")
         self._int(storage_size if typed else storage_size * dtype.itemsize)
         self._put(b"tQ")
@@ -266,8 +260,7 @@ class _PicklePrinter:
 
     def _scalar(self, value: np.generic) -> None:
         array = np.asarray(value)
-        self._alive.append(array)
-        self._place([array])
+        self._place([array])  # which keeps it alive, so that its id stays its own
         self._array(array)
 
 
@@ -313,7 +306,7 @@ def _collect_arrays(value: Any, arrays: dict[int, np.ndarray], where: str, path:
         if dtype.newbyteorder("=") not in NAME_OF_DTYPE:
             raise TypeError(f"cannot write {where}: PyTorch has no dtype for {dtype}")
         if kind is np.ndarray:
-            arrays[id(value)] = value
+            arrays[id(value)] = cast(np.ndarray, value)
     elif kind in (dict, OrderedDict, list, tuple):
         if id(value) in path:
             raise ValueError(f"cannot write {where}: it contains itself")
@@ -341,6 +334,15 @@ def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
         strides.append(step)
         step *= max(size, 1)
     return tuple(reversed(strides))
+
+
+def _view_of(storage: np.ndarray, array: np.ndarray) -> _Placement:
+    """How `array` lies in `storage`, a stretch of the same memory."""
+    size = array.dtype.itemsize
+    steps = tuple(
+        step // size if length > 1 else 1 for length, step in zip(array.shape, array.strides)
+    )
+    return _Placement(storage, (_extent(array)[0] - _extent(storage)[0]) // size, steps)
 
 
 def _extent(array: np.ndarray) -> tuple[int, int]:

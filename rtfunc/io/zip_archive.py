@@ -88,7 +88,7 @@ class ZipReader:
         else:
             self._budget.charge(member.size, f"the compressed member {name!r}")
             data = np.frombuffer(_inflate(source.read(offset, member.stored_size), member), "u1")
-        if member.checksum and zlib.crc32(data) != member.checksum:
+        if member.checksum and zlib.crc32(data.data) != member.checksum:
             raise FileFormatError(f"the checksum of {name!r} does not match: the file is damaged")
         return data
 
@@ -223,7 +223,7 @@ class ZipWriter:
         self._position = 0
         self._directory: list[bytes] = []
 
-    def _put(self, data: bytes | memoryview | np.ndarray) -> None:
+    def _put(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         while view.nbytes:
             written = self._file.write(view)
@@ -231,12 +231,12 @@ class ZipWriter:
             view = view[written:]
             self._position += written
 
-    def write(self, name: str, data: bytes | np.ndarray) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Append a member.
 
         Args:
             name: its path in the archive.
-            data: bytes, or a contiguous vector of uint8.
+            data: its content.
         """
         raw_name = name.encode()
         size = len(data)

@@ -159,8 +159,10 @@ def _convert_vjp(primitive: Any, needed: Any, operands: Any, **params: Any) -> A
     return primitive.bind(x, **params), lambda ct: [convert(ct, x.dtype)]
 
 
-def _convert_batch(primitive: Any, axis: Any, operands: Any, axes: Any, **params: Any) -> Any:
-    return primitive.bind(*operands, **params), axes[0]
+def _convert_batch(
+    primitive: Any, batch: Any, operands: Any, batch_axes: Any, **params: Any
+) -> Any:
+    return primitive.bind(*operands, **params), batch_axes[0]
 
 
 convert_element_type_p = Primitive(
@@ -210,8 +212,10 @@ def _bitcast_impl(xp: Any, x: Any, *, dtype: np.dtype) -> Any:
     return xp.ascontiguousarray(x).reshape(-1).view(dtype).reshape(shape)
 
 
-def _bitcast_batch(primitive: Any, axis: Any, operands: Any, axes: Any, *, dtype: np.dtype) -> Any:
-    return primitive.bind(at_front(operands[0], axes[0]), dtype=dtype), 0
+def _bitcast_batch(
+    primitive: Any, batch: Any, operands: Any, batch_axes: Any, *, dtype: np.dtype
+) -> Any:
+    return primitive.bind(at_front(operands[0], batch_axes[0]), dtype=dtype), 0
 
 
 bitcast_p = Primitive(

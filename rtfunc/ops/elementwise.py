@@ -143,17 +143,17 @@ def _vjp_from(derivatives: Sequence[Rule | None]) -> Rule:
 
 
 def batch_elementwise(
-    primitive: Primitive, axis: Any, operands: Any, axes: Any, **params: Any
+    primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, **params: Any
 ) -> Any:
     """The batch rule of elementwise primitives: batch axes meet, ranks are aligned with axes of 1."""
-    batched = {(x.ndim, a) for x, a in zip(operands, axes) if a is not None}
-    if len(batched) == 1 and all(a is not None or not x.ndim for x, a in zip(operands, axes)):
+    batched = {(x.ndim, d) for x, d in zip(operands, batch_axes) if d is not None}
+    if len(batched) == 1 and all(d is not None or not x.ndim for x, d in zip(operands, batch_axes)):
         return primitive.bind(*operands, **params), batched.pop()[1]
-    rank = max(x.ndim - (a is not None) for x, a in zip(operands, axes))
+    rank = max(x.ndim - (d is not None) for x, d in zip(operands, batch_axes))
     aligned = []
-    for x, a in zip(operands, axes):
-        if a is not None:
-            x = at_front(x, a)
+    for x, d in zip(operands, batch_axes):
+        if d is not None:
+            x = at_front(x, d)
             missing = rank - (x.ndim - 1)
             if missing:
                 shape = (x.shape[0], *(1,) * missing, *x.shape[1:])

@@ -32,7 +32,9 @@ def _infer(name: str, over: Sequence[np.dtype]) -> Callable[..., Aval]:
     return infer
 
 
-def _batch(primitive: Primitive, axis: Any, operands: Any, batch_axes: Any, *, axes: Any) -> Any:
+def _batch(
+    primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, *, axes: Any
+) -> Any:
     d = batch_axes[0]
     shifted = tuple(a + (a >= d) for a in axes)
     return primitive.bind(*operands, axes=shifted), d - sum(a < d for a in shifted)
@@ -211,8 +213,10 @@ def _arg_infer(name: str) -> Callable[..., Aval]:
     return infer
 
 
-def _arg_batch(primitive: Primitive, batch: Any, operands: Any, axes: Any, *, axis: int, dtype: Any) -> Any:
-    return primitive.bind(at_front(operands[0], axes[0]), axis=axis + 1, dtype=dtype), 0
+def _arg_batch(
+    primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, *, axis: int, dtype: Any
+) -> Any:
+    return primitive.bind(at_front(operands[0], batch_axes[0]), axis=axis + 1, dtype=dtype), 0
 
 
 def _arg(name: str, kernel: str) -> Primitive:

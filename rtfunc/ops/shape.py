@@ -16,9 +16,10 @@ import numpy as np
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import Aval, as_shape
 from rtfunc.core.batching import at_front
+from rtfunc.core.dtypes import as_dtype
 from rtfunc.core.errors import AxisError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive, linear_jvp, primitives, transposing
-from rtfunc.ops.convert import as_array
+from rtfunc.ops.convert import as_array, convert
 
 
 def normalize_axis(operation: str, axis: Any, ndim: int) -> int:
@@ -100,9 +101,11 @@ def _reshape_infer(x: Aval, *, shape: tuple[int, ...]) -> Aval:
     return Aval(shape, x.dtype)
 
 
-def _reshape_batch(primitive: Any, axis: Any, operands: Any, axes: Any, *, shape: Any) -> Any:
-    x = at_front(operands[0], axes[0])
-    return primitive.bind(x, shape=(axis.size, *shape)), 0
+def _reshape_batch(
+    primitive: Any, batch: Any, operands: Any, batch_axes: Any, *, shape: Any
+) -> Any:
+    x = at_front(operands[0], batch_axes[0])
+    return primitive.bind(x, shape=(batch.size, *shape)), 0
 
 
 reshape_p = Primitive(
@@ -150,10 +153,12 @@ def _inverse(permutation: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(permutation)), key=permutation.__getitem__))
 
 
-def _transpose_batch(primitive: Any, axis: Any, operands: Any, axes: Any, *, permutation: Any) -> Any:
-    # The batch axis stays the first of the result; the others follow in the asked order.
-    batch_axis = axes[0]
-    order = (batch_axis, *(i + (i >= batch_axis) for i in permutation))
+def _transpose_batch(
+    primitive: Any, batch: Any, operands: Any, batch_axes: Any, *, permutation: Any
+) -> Any:
+    # The batch axis becomes the first of the result; the others follow in the asked order.
+    d = batch_axes[0]
+    order = (d, *(i + (i >= d) for i in permutation))
     return primitive.bind(*operands, permutation=order), 0
 
 
@@ -223,11 +228,11 @@ def _broadcast_transpose(ct: Any, x: Any, *, shape: tuple[int, ...], axes: tuple
 
 
 def _broadcast_batch(
-    primitive: Any, axis: Any, operands: Any, axes: Any, *, shape: Any, **params: Any
+    primitive: Any, batch: Any, operands: Any, batch_axes: Any, *, shape: Any, axes: Any
 ) -> Any:
-    x = at_front(operands[0], axes[0])
-    inner = (0, *(a + 1 for a in params["axes"]))
-    return primitive.bind(x, shape=(axis.size, *shape), axes=inner), 0
+    x = at_front(operands[0], batch_axes[0])
+    inner = (0, *(a + 1 for a in axes))
+    return primitive.bind(x, shape=(batch.size, *shape), axes=inner), 0
 
 
 broadcast_in_dim_p = Primitive(
@@ -246,10 +251,8 @@ def full(shape: int | Sequence[int], value: ArrayLike, dtype: Any = None) -> Arr
     >>> full((2,), 7)
     Array([7, 7], dtype=int32)
     """
-    from rtfunc.ops.convert import convert
-
     value = as_array("full", value)
-    value = convert(value, value.dtype if dtype is None else np.dtype(dtype))
+    value = convert(value, value.dtype if dtype is None else as_dtype(dtype))
     return broadcast_in_dim(value, as_shape(shape), ()) if not value.shape else value
 
 
@@ -271,7 +274,9 @@ def _rev_infer(x: Aval, *, axes: tuple[int, ...]) -> Aval:
     return Aval(x.shape, x.dtype)
 
 
-def _rev_batch(primitive: Any, axis: Any, operands: Any, batch_axes: Any, *, axes: Any) -> Any:
+def _rev_batch(
+    primitive: Any, batch: Any, operands: Any, batch_axes: Any, *, axes: Any
+) -> Any:
     d = batch_axes[0]
     return primitive.bind(*operands, axes=tuple(a + (a >= d) for a in axes)), d
 
