@@ -181,22 +181,33 @@ def scaled_erfc(t: mpf) -> mpf:
     return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x) - 1
 
 
-def inverse_erf_ratio(w: mpf) -> mpf:
-    """erf_inv(x) / x where w = -log(1 - x²)."""
-    if w < mpf("1e-12"):
-        return mp.sqrt(mp.pi) / 2 * (1 + mp.pi / 12 * w)
-    complement = mp.exp(-w) / (1 + mp.sqrt(1 - mp.exp(-w)))  # 1 - x
-    x = 1 - complement
-    if w < 2:
-        return mp.erfinv(x) / x
-    y = mp.sqrt(w)
-    for _ in range(80):  # Newton on log erfc, which does not lose the tail
+@cache
+def inverse_erfc(complement: mpf) -> mpf:
+    """The y with erfc(y) = complement, by Newton's method on log(erfc), which keeps the tail."""
+    if complement > mpf("0.1"):
+        y = mp.sqrt(mp.pi) / 2 * (1 - complement)
+    else:
+        y = mp.sqrt(-mp.log(complement))
+    for _ in range(200):
         c = mp.erfc(y)
         step = (mp.log(c) - mp.log(complement)) * c * mp.sqrt(mp.pi) / 2 * mp.exp(y * y)
         y += step
-        if abs(step) < mpf("1e-45"):
-            break
-    return y / x
+        if abs(step) < mpf("1e-40"):
+            return y
+    raise ArithmeticError(f"no convergence at {complement}")
+
+
+def inverse_erf_ratio(u: mpf) -> mpf:
+    """erf_inv(x) / x with x² = 0.7225 - u."""
+    square = mpf(0.7225) - u
+    if square < mpf("1e-40"):
+        return mp.sqrt(mp.pi) / 2
+    return inverse_erfc(1 - mp.sqrt(square)) / mp.sqrt(square)
+
+
+def inverse_erf_tail(s: mpf) -> mpf:
+    """erf_inv(x) with s = √-log(1 - x)."""
+    return inverse_erfc(mp.exp(-s * s))
 
 
 def log_gamma_quotient(x: mpf) -> mpf:
@@ -244,8 +255,9 @@ FITS: dict[str, Fit] = {
     "LOG_ODD_PRECISE": Fit(
         "((log((1 + s) / (1 - s)) - 2s) / s³ - 2/3) / s² as a function of s², for |s| ≤ 0.2",
         near_zero(
-            lambda z: ((2 * mp.atanh(mp.sqrt(z)) - 2 * mp.sqrt(z)) / mp.sqrt(z) ** 3 - mpf(2) / 3)
-            / z,
+            lambda z: (
+                ((2 * mp.atanh(mp.sqrt(z)) - 2 * mp.sqrt(z)) / mp.sqrt(z) ** 3 - mpf(2) / 3) / z
+            ),
             lambda k: mpf(2) / (2 * k + 5),
             1e-4,
         ),
@@ -289,12 +301,20 @@ FITS: dict[str, Fit] = {
         both(0.0, 0.62),
         {32: 2, 64: 5},
     ),
+    "TAN": Fit(
+        "(tan(r) - r) / r³ as a function of r², for |r| ≤ π/4",
+        lambda z: (mp.tan(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3,
+        odd_weight(mp.tan),
+        both(0.0, 0.62),
+        {32: 5, 64: 13},
+    ),
     "ASIN": Fit(
         "(asin(x) - x) / x³ as a function of x², for |x| ≤ 1/2",
         odd_tail(
             mp.asin,
-            lambda k: mp.factorial(2 * k + 2)
-            / (4 ** (k + 1) * mp.factorial(k + 1) ** 2 * (2 * k + 3)),
+            lambda k: (
+                mp.factorial(2 * k + 2) / (4 ** (k + 1) * mp.factorial(k + 1) ** 2 * (2 * k + 3))
+            ),
         ),
         odd_weight(mp.asin),
         both(0.0, 0.25),
@@ -314,12 +334,20 @@ FITS: dict[str, Fit] = {
         both(0.0, 1.0),
         {32: 3, 64: 6},
     ),
+    "TANH": Fit(
+        "(tanh(x) - x) / x³ as a function of x², for |x| ≤ 0.625",
+        lambda z: (mp.tanh(mp.sqrt(z)) - mp.sqrt(z)) / mp.sqrt(z) ** 3,
+        odd_weight(mp.tanh),
+        both(0.0, 0.390625),
+        {32: 4, 64: 10},
+    ),
     "ERF": Fit(
         "erf(x) / x - 1 as a function of x², for |x| ≤ 1",
         near_zero(
             lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1,
-            lambda k: 2 / mp.sqrt(mp.pi) * mpf(-1) ** k / (mp.factorial(k) * (2 * k + 1))
-            - (k == 0),
+            lambda k: (
+                2 / mp.sqrt(mp.pi) * mpf(-1) ** k / (mp.factorial(k) * (2 * k + 1)) - (k == 0)
+            ),
             1e-6,
         ),
         lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)) if z else mpf(1),
@@ -341,25 +369,25 @@ FITS: dict[str, Fit] = {
         {32: 10, 64: 22},
     ),
     "ERF_INV": Fit(
-        "erf_inv(x) / x as a function of w - 3, w = -log(1 - x²) ≤ 6",
-        lambda u: inverse_erf_ratio(u + 3),
-        lambda u: 1 / inverse_erf_ratio(u + 3),
-        both(-3.0, 3.0),
-        {32: 12, 64: (10, 9)},
+        "erf_inv(x) / x as a function of 0.7225 - x², for |x| ≤ 0.85",
+        inverse_erf_ratio,
+        lambda u: 1 / inverse_erf_ratio(u),
+        both(0.0, 0.7225),
+        {32: (4, 3), 64: (8, 7)},
     ),
     "ERF_INV_TAIL": Fit(
-        "erf_inv(x) / x as a function of √w - 3.25, w from 6 to 16",
-        lambda u: inverse_erf_ratio((u + mpf("3.25")) ** 2),
-        lambda u: 1 / inverse_erf_ratio((u + mpf("3.25")) ** 2),
-        {32: (-0.81, 0.85), 64: (-0.81, 0.85)},
-        {32: 9, 64: (9, 8)},
+        "erf_inv(x) as a function of s - 1.375, s = √-log(1 - x), for s to 4.1",
+        lambda u: inverse_erf_tail(u + mpf("1.375")),
+        lambda u: 1 / inverse_erf_tail(u + mpf("1.375")),
+        both(0.0, 2.72),
+        {32: (4, 3), 64: (8, 7)},
     ),
     "ERF_INV_FAR": Fit(
-        "erf_inv(x) / x as a function of √w - 5, w from 16",
-        lambda u: inverse_erf_ratio((u + 5) ** 2),
-        lambda u: 1 / inverse_erf_ratio((u + 5) ** 2),
-        {64: (-1.01, 1.06)},
-        {64: (7, 7)},
+        "erf_inv(x) as a function of s - 4, for s from 4.09",
+        lambda u: inverse_erf_tail(u + 4),
+        lambda u: 1 / inverse_erf_tail(u + 4),
+        {64: (0.0, 2.07)},
+        {64: (5, 5)},
     ),
     "LOG_GAMMA": Fit(
         "lgamma(x) / ((x - 1) (x - 2)) as a function of x - 1, for x from 1 to 3",
@@ -400,7 +428,7 @@ comment gives what is approximated and the largest weighted error of the fit. Do
 
 def table(name: str, fit: Fit) -> str:
     """Source lines that define the constant `name`."""
-    lines = [f"# {fit.meaning}"]
+    errors = []
     parts: dict[str, list[str]] = {}
     for bits, degree in fit.degrees.items():
         if isinstance(degree, tuple):
@@ -412,7 +440,7 @@ def table(name: str, fit: Fit) -> str:
         else:
             c, worst = fit_rounded(fit, bits, degree + 1)
             both_parts = {name: c}
-        lines[0] += f"; 2^{float(mp.log(worst, 2)):.1f} in float{bits}"
+        errors.append(f"2^{float(mp.log(worst, 2)):.1f} in float{bits}")
         for part, numbers in both_parts.items():
             text = [f"    {bits}: ("]
             line = "       "
@@ -423,6 +451,7 @@ def table(name: str, fit: Fit) -> str:
                 line += f" {c!r},"
             text += [line, "    ),"]
             parts.setdefault(part, []).extend(text)
+    lines = [f"# {fit.meaning}:", f"# {', '.join(errors)}"]
     for part, text in parts.items():
         lines += [f"{part}: dict[int, tuple[float, ...]] = {{", *text, "}"]
     return "\n".join(lines)
@@ -431,7 +460,10 @@ def table(name: str, fit: Fit) -> str:
 def split(name: str) -> str:
     """Source lines that define a constant as a sum of parts."""
     number, count = SPLITS[name]
-    lines = [f"# a sum of parts: {mp.nstr(number, 40)}", f"{name}: dict[int, tuple[float, ...]] = {{"]
+    lines = [
+        f"# a sum of parts: {mp.nstr(number, 40)}",
+        f"{name}: dict[int, tuple[float, ...]] = {{",
+    ]
     for bits in (32, 64):
         rest = number
         parts = []

@@ -1,14 +1,15 @@
-"""Sample kernels as LLVM IR, in the form that a code printer emits: vector bodies inside counted loops.
+"""Sample kernels as LLVM IR, in the form that a code printer emits: vector bodies inside counted
+loops.
 
-They serve to weigh pass lists against each other: what each costs to compile and how fast the result runs.
-Depends on nothing.
+They serve to weigh pass lists against each other: what each costs to compile and how fast the
+result runs. Depends on nothing.
 """
 
 from __future__ import annotations
 
 
 def elementwise(width: int) -> str:
-    """`y = exp(-x*x) + 2x + sigmoid-like quotient`, one `<width x float>` an iteration, constants as splats."""
+    """`y = exp(-x²) + 2x + x / (1 + exp(-x²))`, `width` elements an iteration."""
     vector = f"<{width} x float>"
 
     def splat(value: float) -> str:
@@ -18,11 +19,15 @@ def elementwise(width: int) -> str:
     lines.append(f"%x = load {vector}, ptr %px, align 4")
     lines.append(f"%x2 = fmul {vector} %x, %x")
     lines.append(f"%n0 = fneg {vector} %x2")
-    lines.append(f"%n1 = call {vector} @llvm.maxnum.v{width}f32({vector} %n0, {vector} {splat(-87)})")
+    lines.append(
+        f"%n1 = call {vector} @llvm.maxnum.v{width}f32({vector} %n0, {vector} {splat(-87)})"
+    )
     lines.extend(_exponential(width, "%n1", "%e"))
     lines.append(f"%d = fadd {vector} %e, {splat(1.0)}")
     lines.append(f"%q = fdiv {vector} %x, %d")
-    lines.append(f"%t = call {vector} @llvm.fma.v{width}f32({vector} %x, {vector} {splat(2)}, {vector} %e)")
+    lines.append(
+        f"%t = call {vector} @llvm.fma.v{width}f32({vector} %x, {vector} {splat(2)}, {vector} %e)"
+    )
     lines.append(f"%y = fadd {vector} %t, %q")
     lines.append(f"store {vector} %y, ptr %py, align 4")
     body = "\n  ".join(lines)
@@ -53,7 +58,7 @@ done:
 
 
 def softmax(width: int) -> str:
-    """Softmax of each row of a `(rows, columns)` array: a maximum, an exp-and-sum and a scaling loop."""
+    """Softmax of the rows of a matrix: a loop for the maximum, for the sum, for scaling."""
     vector = f"<{width} x float>"
     tail = f"v{width}f32"
     zero = "zeroinitializer"
@@ -127,7 +132,7 @@ done:
 
 
 def gemm_micro_kernel(width: int, rows: int, columns: int) -> str:
-    """`C[rows, columns * width] += A @ B` over packed panels, accumulators in allocas for `sroa` to lift."""
+    """`C[rows, columns * width] += A @ B` over packed panels, sums in allocas for `sroa`."""
     vector = f"<{width} x float>"
     cells = [(i, j) for i in range(rows) for j in range(columns)]
     lines = [f"%acc{i}_{j} = alloca {vector}" for i, j in cells]
@@ -143,7 +148,8 @@ def gemm_micro_kernel(width: int, rows: int, columns: int) -> str:
         body.append(f"%as{i} = load float, ptr %ap{i}")
         body.append(f"%av{i} = insertelement {vector} poison, float %as{i}, i64 0")
         body.append(
-            f"%a{i} = shufflevector {vector} %av{i}, {vector} poison, <{width} x i32> zeroinitializer"
+            f"%a{i} = shufflevector {vector} %av{i}, {vector} poison, "
+            f"<{width} x i32> zeroinitializer"
         )
         for j in range(columns):
             body.append(f"%o{i}_{j} = load {vector}, ptr %acc{i}_{j}")

@@ -1,9 +1,10 @@
 """A content-addressed cache of compiled code on disk.
 
-An entry is a file named by its key, the digest of everything that its content depends on; so entries are never changed,
-only written whole, read and thrown away. Writers put a temporary file in place by rename, readers check a digest that the
-file carries: any number of processes may share a folder, and a torn, foreign or damaged entry counts as missing. Nothing
-here raises for a disk that is full or read-only: a cache that cannot be used is an empty one.
+An entry is a file named by its key, the digest of everything that its content depends on; so
+entries are never changed, only written whole, read and thrown away. Writers put a temporary file in
+place by rename, readers check a digest that the file carries: any number of processes may share a
+folder, and a torn, foreign or damaged entry counts as missing. Nothing here raises for a disk that
+is full or read-only: a cache that cannot be used is an empty one.
 
 Depends on the standard library alone.
 """
@@ -21,12 +22,14 @@ from pathlib import Path
 _MAGIC = b"RTFC\x01\n"
 _DIGEST_SIZE = 16
 _SUFFIX = ".bin"
-# Each write adds to a count; the folder is measured once in this many writes, since listing it costs more than a write.
+# Each write adds to a count; the folder is measured once in this many writes, since listing it
+# costs more than a write.
 _WRITES_BETWEEN_MEASUREMENTS = 32
 
 
 def content_key(*parts: str | bytes) -> str:
-    """A key from all that an entry depends on: 64 hex digits, different for different sequences of parts.
+    """A key from all that an entry depends on: 64 hex digits, different for different sequences of
+    parts.
 
     Args:
         parts: the graph or IR, options, target fingerprint, library versions ...
@@ -43,9 +46,11 @@ def content_key(*parts: str | bytes) -> str:
 
 
 def default_folder() -> Path:
-    """Where entries go: `RTFUNC_CACHE_DIR`, or `rtfunc` under the user's cache folder of the platform.
+    """Where entries go: `RTFUNC_CACHE_DIR`, or `rtfunc` under the user's cache folder of the
+    platform.
 
-    That is `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
+    That is `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on
+    Windows.
     """
     if chosen := os.environ.get("RTFUNC_CACHE_DIR"):
         return Path(chosen)
@@ -88,7 +93,7 @@ class DiskCache:
         return self._folder
 
     def get(self, key: str) -> bytes | None:
-        """The content stored under `key`, or None where there is none that is whole. Marks the entry as used."""
+        """The content stored under `key`, or None where none is whole; marks it as used."""
         path = self._path(key)
         try:
             data = path.read_bytes()
@@ -105,7 +110,7 @@ class DiskCache:
         return content
 
     def put(self, key: str, content: bytes) -> None:
-        """Store `content` under `key`, whole or not at all; does nothing where the disk does not allow it."""
+        """Store `content` under `key`; does nothing where the disk does not allow it."""
         path = self._path(key)
         temporary = None
         try:
@@ -137,10 +142,11 @@ class DiskCache:
             self._path(key).unlink()
 
     def evict(self) -> None:
-        """Remove the entries that were used longest ago until the rest fits into three quarters of `max_bytes`.
+        """Remove the entries that were used longest ago until the rest fits into three quarters of
+        `max_bytes`.
 
-        Does nothing while all entries fit into `max_bytes`. Temporary files that a killed writer left more than an hour ago
-        go too.
+        Does nothing while all entries fit into `max_bytes`. Temporary files that a killed writer
+        left more than an hour ago go too.
         """
         entries, total, newest = [], 0, 0.0
         for path in self._folder.glob("??/*"):
@@ -151,7 +157,9 @@ class DiskCache:
             entries.append((status.st_mtime, status.st_size, path))
             total += status.st_size
             newest = max(newest, status.st_mtime)
-        abandoned = [entry for entry in entries if entry[2].suffix != _SUFFIX and entry[0] < newest - 3600]
+        abandoned = [
+            entry for entry in entries if entry[2].suffix != _SUFFIX and entry[0] < newest - 3600
+        ]
         whole = sorted(entry for entry in entries if entry[2].suffix == _SUFFIX)
         surplus = total - self._max_bytes * 3 // 4 if total > self._max_bytes else 0
         for _, size, path in abandoned + whole:

@@ -17,6 +17,7 @@ import numpy as np
 from rtfunc.core.aval import Aval
 from rtfunc.core.device import Device, as_device, device_of, move_buffer
 from rtfunc.core.errors import (
+    DonatedArrayError,
     DtypeError,
     ImmutableArrayError,
     ShapeError,
@@ -568,3 +569,19 @@ ArrayLike: TypeAlias = Array | np.ndarray | np.generic | bool | int | float | co
 def device_put_buffer(buffer: Any, device: Device | str | None) -> Any:
     """The buffer on `device`; on the device where it lies when `device` is None."""
     return buffer if device is None else move_buffer(buffer, as_device(device))
+
+
+class DonatedBuffer:
+    """Stands in the place of a buffer that was donated to a jitted call: any use raises."""
+
+    def __init__(self, call: str, aval: Aval):
+        object.__setattr__(self, "_message", (call, aval))
+
+    def __getattr__(self, name: str) -> Any:
+        call, aval = object.__getattribute__(self, "_message")
+        raise DonatedArrayError(
+            at_user_line(
+                f"This Array of type {aval} was donated to {call}, which has reused its memory. "
+                "Use the call's result instead, or do not donate this argument."
+            )
+        )

@@ -18,7 +18,7 @@ from rtfunc.core.aval import Aval
 from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.core.graph import Atom, Equation, Graph, Literal, Variable, sub_graphs
 from rtfunc.core.primitive import Primitive
-from rtfunc.core.trace import Trace, Tracer, check_alive, context, current_source, own_trace
+from rtfunc.core.trace import Trace, Tracer, check_alive, context, current_source, own_trace, use_trace
 
 
 class GraphTracer(Tracer):
@@ -96,6 +96,44 @@ class GraphTrace(Trace):
         return call.stage(self, args)
 
 
+class LinearTrace(GraphTrace):
+    """Writes down what touches its tracers; everything else is computed by its parent.
+
+    For functions whose other values are at hand: the linear part of a derivative.
+    """
+
+    __slots__ = ()
+
+    def _mine(self, args: Sequence[Any]) -> bool:
+        return any(type(a) is GraphTracer and a._trace is self for a in args)
+
+    def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        if self._mine(args):
+            return super().process(primitive, args, params)
+        with use_trace(self.parent):
+            return primitive.bind(*args, **params)
+
+    def process_custom(self, call: Any, args: Sequence[Any]) -> Sequence[Any]:
+        if self._mine(args):
+            return super().process_custom(call, args)
+        with use_trace(self.parent):
+            return call.bind(args)
+
+
+def finish_graph(
+    trace: GraphTrace, inputs: Sequence[GraphTracer], results: Sequence[Any]
+) -> tuple[Graph, list[Any]]:
+    """The Graph that `trace` wrote down, without dead code, and the values it captured.
+
+    The Graph's inputs are the captured values' variables first, then `inputs`.
+    """
+    outputs = tuple(trace.atom(r) for r in results)
+    captured = list(trace.captured.values())
+    variables = tuple([v for _, v in captured] + [i.variable for i in inputs])
+    graph = live_part(Graph(variables, tuple(trace.equations), outputs))
+    return _drop_unused(graph, [value for value, _ in captured])
+
+
 def trace_to_graph(
     function: Callable[..., Sequence[Any]], in_avals: Sequence[Aval]
 ) -> tuple[Graph, list[Any]]:
@@ -113,11 +151,7 @@ def trace_to_graph(
                 raise DtypeError(
                     at_user_line(f"A traced function returned {type(r).__name__}, not an Array.")
                 )
-        outputs = tuple(trace.atom(r) for r in results)
-    captured = list(trace.captured.values())
-    inputs = tuple([v for _, v in captured] + [a.variable for a in args])
-    graph = live_part(Graph(inputs, tuple(trace.equations), outputs))
-    return _drop_unused(graph, [value for value, _ in captured])
+        return finish_graph(trace, args, results)
 
 
 def _drop_unused(graph: Graph, captured: list[Any]) -> tuple[Graph, list[Any]]:

@@ -452,6 +452,10 @@ def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
     return text.encode(encoding)
 
 
+def _empty_bytes() -> bytes:
+    return b""  # protocol 2 has no other way to write it
+
+
 def _bytearray(content: Any = b"", encoding: Any = "latin-1") -> bytearray:
     # bytearray(n) would allocate n bytes.
     return bytearray(content if type(content) is bytes else _encode(content, encoding))
@@ -498,6 +502,7 @@ PLAIN_BUILDERS: dict[str, Builder] = {
         "builtins.set": _plain_set(set),
         "builtins.frozenset": _plain_set(frozenset),
         "builtins.complex": _complex,
+        "builtins.bytes": _empty_bytes,
         "builtins.bytearray": _bytearray,
         "_codecs.encode": _encode,
         "argparse.Namespace": _namespace,

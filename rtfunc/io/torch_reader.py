@@ -107,7 +107,7 @@ def _read_zip(source: Source) -> Any:
             storages[key] = Storage(kind, data, swap=swap)
         storage = storages[key]
         _check_kind(storage, kind, key)
-        if size > storage.data.size:
+        if size != storage.data.size:
             raise FileFormatError(
                 f"the storage {name!r:.100} has {storage.data.size} bytes, but {size} are declared"
             )
@@ -178,9 +178,10 @@ def _read_legacy(source: Source) -> Any:
             declared[key] = Storage(kind, np.zeros(size, np.uint8))
         return declared[key]
 
-    _, end = _run_legacy(source, start, declare)
-    stored = _legacy_storages(source, end, declared)
+    end = _run_legacy(source, start, declare)[1]
+    sizes = {key: (storage.kind, storage.data.size) for key, storage in declared.items()}
     declared.clear()
+    stored = _legacy_storages(source, end, sizes)
     return _run_legacy(source, start, lambda kind, key, size: stored[key])[0]
 
 
@@ -213,7 +214,7 @@ def _run_legacy(
         kind, key, size = _storage_identity(identity, 5 if length == 5 else 6)
         storage = find(kind, key, size)
         _check_kind(storage, kind, key)
-        if size > storage.data.size:
+        if size != storage.data.size:
             raise FileFormatError(f"the storage {key!r:.50} is declared with two sizes")
         view = identity[5] if length == 6 else None
         return storage if view is None else _storage_view(storage, view, views)
@@ -238,7 +239,7 @@ def _storage_view(storage: Storage, view: Any, views: dict[Any, Storage]) -> Sto
 
 
 def _legacy_storages(
-    source: Source, offset: int, declared: dict[Any, Storage]
+    source: Source, offset: int, declared: dict[Any, tuple[StorageType, int]]
 ) -> dict[Any, Storage]:
     """The storages, read from after the pickle of their keys, which stands at `offset`."""
     stream = PickleInput(source, offset)
@@ -250,7 +251,7 @@ def _legacy_storages(
     offset = stream.offset
     stored: dict[Any, Storage] = {}
     for key in cast(list[Any], keys):
-        kind, size = declared[key].kind, declared[key].data.size
+        kind, size = declared[key]
         (count,) = struct.unpack("<q", source.read(offset, 8))
         if count * kind.itemsize != size:
             raise FileFormatError(

@@ -218,8 +218,10 @@ class _PicklePrinter:
         self._items(value)
         metadata = vars(value).get("_metadata")
         if metadata is not None:
-            self._value({"_metadata": metadata})
-            self._put(b"b")
+            self._put(b"}")
+            self._str("_metadata")
+            self._value(metadata)
+            self._put(b"sb")
 
     def _empty_ordered_dict(self) -> None:
         self._global("collections.OrderedDict")
@@ -284,6 +286,8 @@ _PRINTERS: dict[type, Any] = {
 
 def _kind_of(value: Any) -> type:
     """The key in the table of printers; a class of NumPy's counts as the general one."""
+    if type(value) is np.memmap:
+        return np.ndarray
     if isinstance(value, np.generic | np.dtype):
         return np.dtype if isinstance(value, np.dtype) else np.generic
     return type(value)

@@ -28,6 +28,7 @@ _ZIP64_EXTRA, _PADDING_EXTRA = 1, 0x4246  # "FB", PyTorch's own
 ALIGNMENT = 64
 MAX_32 = 0xFFFFFFFF
 MAX_16 = 0xFFFF
+_WIDE_FROM = MAX_32  # a number from here on is written in a field of 64 bits
 
 
 class Member(NamedTuple):
@@ -244,7 +245,7 @@ class ZipWriter:
         offset = self._position
         flags = _UTF8_NAME | (_SIZES_FOLLOW if size else 0)
         local_extra = _padded(
-            _zip64_extra([size, size, offset] if size >= MAX_32 else [offset]),
+            _zip64_extra([size, size, offset] if size >= _WIDE_FROM else [offset]),
             offset + _LOCAL_HEADER.size + len(raw_name),
         )
         names = (len(raw_name), len(local_extra))
@@ -254,18 +255,17 @@ class ZipWriter:
             + local_extra
         )
         self._put(data)
-        wide = size >= MAX_32 or offset >= MAX_32
+        wide = size >= _WIDE_FROM or offset >= _WIDE_FROM
         if size:
-            self._put(
-                struct.pack("<4sI2Q" if wide else "<4s3I", b"PK\x07\x08", checksum, *[size] * 2)
-            )
+            form = "<4sI2Q" if wide else "<4s3I"
+            self._put(struct.pack(form, b"PK\x07\x08", checksum, size, size))
         extra = _zip64_extra([size, size, offset])
         lengths = (len(raw_name), len(extra), 0, 0, 0, 0)
-        sizes = (min(size, MAX_32), min(size, MAX_32))
+        sizes = (_narrow(size), _narrow(size))
         versions = (0, 0, flags, _STORED, 0, 0)
         self._directory.append(
             _CENTRAL_HEADER.pack(
-                b"PK\x01\x02", *versions, checksum, *sizes, *lengths, min(offset, MAX_32)
+                b"PK\x01\x02", *versions, checksum, *sizes, *lengths, _narrow(offset)
             )
             + raw_name
             + extra
@@ -281,13 +281,18 @@ class ZipWriter:
         self._put(_END_64.pack(b"PK\x06\x06", record_size, *versions, count, count, size, offset))
         self._put(_LOCATOR_64.pack(b"PK\x06\x07", 0, end_64, 1))
         counts = (min(count, MAX_16),) * 2
-        place = (min(size, MAX_32), min(offset, MAX_32))
+        place = (_narrow(size), _narrow(offset))
         self._put(_END.pack(b"PK\x05\x06", 0, 0, *counts, *place, 0))
+
+
+def _narrow(value: int) -> int:
+    """`value` as a field of 32 bits has it: full where the true one stands elsewhere."""
+    return value if value < _WIDE_FROM else MAX_32
 
 
 def _zip64_extra(values: list[int]) -> bytes:
     """The extra field with those of `values` that do not fit 32 bits; empty when all fit."""
-    wide = [value for value in values if value >= MAX_32]
+    wide = [value for value in values if value >= _WIDE_FROM]
     return struct.pack(f"<2H{len(wide)}Q", _ZIP64_EXTRA, 8 * len(wide), *wide) if wide else b""
 
 

@@ -1,4 +1,4 @@
-"""Reductions over axes: sum, product, max, min, all, any; argmax and argmin.
+"""Reductions over axes: sum, max, min, all, any; argmax and argmin. (`product` has the product.)
 
 Depends on `arithmetic` and `shape`.
 """
@@ -22,7 +22,9 @@ from rtfunc.ops.convert import as_array, convert
 from rtfunc.ops.shape import broadcast_in_dim_p, normalize_axes, reshape_p
 
 
-def _infer(name: str, over: Sequence[np.dtype]) -> Callable[..., Aval]:
+def infer_reduction(name: str, over: Sequence[np.dtype]) -> Callable[..., Aval]:
+    """The shape rule of a reduction over dtypes `over`."""
+
     def infer(x: Aval, *, axes: tuple[int, ...]) -> Aval:
         if x.dtype not in over:
             raise DtypeError(at_user_line(f"{name} does not take {x.dtype}."))
@@ -32,9 +34,10 @@ def _infer(name: str, over: Sequence[np.dtype]) -> Callable[..., Aval]:
     return infer
 
 
-def _batch(
+def batch_reduction(
     primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, *, axes: Any
 ) -> Any:
+    """The batch rule of reductions."""
     d = batch_axes[0]
     shifted = tuple(a + (a >= d) for a in axes)
     return primitive.bind(*operands, axes=shifted), d - sum(a < d for a in shifted)
@@ -46,7 +49,7 @@ def keep_axes(reduced: Any, like: Any, axes: tuple[int, ...]) -> Any:
     return reduced if reduced.shape == shape else reshape_p.bind(reduced, shape=shape)
 
 
-def _spread(ct: Any, x: Any, axes: tuple[int, ...]) -> Any:
+def spread(ct: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """`ct` repeated along the reduced axes of `x`."""
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     return broadcast_in_dim_p.bind(ct, shape=x.shape, axes=kept) if axes else ct
@@ -62,60 +65,11 @@ def _sum_impl(xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
 
 reduce_sum_p = Primitive(
     "reduce_sum",
-    infer=_infer("reduce_sum", dtypes.numeric),
+    infer=infer_reduction("reduce_sum", dtypes.numeric),
     impl=lambda xp, x, *, axes: _sum_impl(xp, x, axes=axes),
     jvp=linear_jvp(0),
-    vjp=transposing(lambda ct, x, *, axes: _spread(ct, x, axes)),
-    batch=_batch,
-)
-
-
-def _prod_impl(xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
-    if not axes:
-        return x
-    return xp.prod(x.astype(dtypes.compute_dtype(x.dtype), copy=False), axis=axes).astype(x.dtype)
-
-
-def _product_of_others(x: Any, axes: tuple[int, ...]) -> Any:
-    """For each element, the product of all the others along `axes`: exact at zeros.
-
-    The product of those before times that of those after, both cumulative products shifted by one.
-    """
-    from rtfunc.ops.cumulative import cumprod
-    from rtfunc.ops.pad_slice import shift_in
-
-    kept = tuple(i for i in range(x.ndim) if i not in axes)
-    from rtfunc.ops.shape import transpose
-
-    moved = transpose(x, (*kept, *axes))
-    flat = reshape_p.bind(moved, shape=(*(x.shape[i] for i in kept), -1 if x.size else 0))
-    last = len(kept)
-    before = shift_in(cumprod(flat, last), last, 1, forward=True)
-    after = shift_in(cumprod(flat, last, reverse=True), last, 1, forward=False)
-    others = reshape_p.bind(mul(before, after), shape=moved.shape)
-    order = (*kept, *axes)
-    return transpose(others, tuple(order.index(i) for i in range(x.ndim)))
-
-
-def _prod_jvp(primitive: Primitive, primals: Any, tangents: Any, *, axes: tuple[int, ...]) -> Any:
-    (x,), (t,) = primals, tangents
-    out = primitive.bind(x, axes=axes)
-    return out, reduce_sum_p.bind(mul(t, _product_of_others(x, axes)), axes=axes) if axes else t
-
-
-def _prod_vjp(primitive: Primitive, needed: Any, operands: Any, *, axes: tuple[int, ...]) -> Any:
-    (x,) = operands
-    out = primitive.bind(x, axes=axes)
-    return out, lambda ct: [mul(_spread(ct, x, axes), _product_of_others(x, axes)) if axes else ct]
-
-
-reduce_prod_p = Primitive(
-    "reduce_prod",
-    infer=_infer("reduce_prod", dtypes.numeric),
-    impl=lambda xp, x, *, axes: _prod_impl(xp, x, axes=axes),
-    jvp=_prod_jvp,
-    vjp=_prod_vjp,
-    batch=_batch,
+    vjp=transposing(lambda ct, x, *, axes: spread(ct, x, axes)),
+    batch=batch_reduction,
 )
 
 
@@ -149,11 +103,11 @@ def _extremum(name: str, kernel: str, identity: Callable[[np.dtype], Any]) -> Pr
 
     return Primitive(
         name,
-        infer=_infer(name, dtypes.everything),
+        infer=infer_reduction(name, dtypes.everything),
         impl=impl,
         jvp=_extremum_jvp,
         vjp=_extremum_vjp,
-        batch=_batch,
+        batch=batch_reduction,
     )
 
 
@@ -164,11 +118,11 @@ reduce_min_p = _extremum("reduce_min", "min", dtypes.highest)
 def _logical(name: str, kernel: str) -> Primitive:
     return Primitive(
         name,
-        infer=_infer(name, (dtypes.bool_,)),
+        infer=infer_reduction(name, (dtypes.bool_,)),
         impl=lambda xp, x, *, axes: getattr(xp, kernel)(x, axis=axes) if axes else x,
         jvp=no_jvp,
         vjp=no_vjp,
-        batch=_batch,
+        batch=batch_reduction,
     )
 
 
@@ -176,7 +130,8 @@ reduce_and_p = _logical("reduce_and", "all")
 reduce_or_p = _logical("reduce_or", "any")
 
 
-def _user_function(primitive: Primitive, doc: str) -> Callable[..., Array]:
+def reduction_function(primitive: Primitive, doc: str) -> Callable[..., Array]:
+    """The function for users of a reduction; `doc` says what it reduces to."""
     name = primitive.name
 
     def function(x: ArrayLike, axes: int | Sequence[int] | None = None) -> Array:
@@ -188,12 +143,11 @@ def _user_function(primitive: Primitive, doc: str) -> Callable[..., Array]:
     return function
 
 
-reduce_sum = _user_function(reduce_sum_p, "Sum")
-reduce_prod = _user_function(reduce_prod_p, "Product")
-reduce_max = _user_function(reduce_max_p, "Maximum; NaN wins, minus infinity or the lowest integer for none,")
-reduce_min = _user_function(reduce_min_p, "Minimum; NaN wins, infinity or the highest integer for none,")
-reduce_and = _user_function(reduce_and_p, "Whether all booleans are true")
-reduce_or = _user_function(reduce_or_p, "Whether any boolean is true")
+reduce_sum = reduction_function(reduce_sum_p, "Sum")
+reduce_max = reduction_function(reduce_max_p, "Maximum; NaN wins, minus infinity or the lowest integer for none,")
+reduce_min = reduction_function(reduce_min_p, "Minimum; NaN wins, infinity or the highest integer for none,")
+reduce_and = reduction_function(reduce_and_p, "Whether all booleans are true")
+reduce_or = reduction_function(reduce_or_p, "Whether any boolean is true")
 
 
 # argmax and argmin

@@ -1,12 +1,14 @@
 """BLAS and LAPACK for compiled code: OpenBLAS from the `scipy-openblas32` package, by C pointer.
 
-Generated code declares `rtfunc_blas_NAME` for any routine `NAME` of the library (`cblas_sgemm`, `spotrf_`) and calls it;
-the linker finds the address through this module. Integers are 32 bits wide, Fortran routines take pointers to everything.
+Generated code declares `rtfunc_blas_NAME` for any routine `NAME` of the library (`cblas_sgemm`,
+`spotrf_`) and calls it; the linker finds the address through this module. Integers are 32 bits
+wide, Fortran routines take pointers to everything.
 
-OpenBLAS runs its parallel parts on the pool of `rtfunc.compiler.cpu.threads`: a large product outside of any parallel call
-uses all threads of the pool, and the same product inside a parallel call uses the thread that it is called on. (OpenBLAS's
-setting is one number for the process: while a parallel call is open it stands at 1.) OpenBLAS splits work by its number of
-threads, so the last bits of its results may depend on `get_num_threads`; `single_threaded` results do not.
+OpenBLAS runs its parallel parts on the pool of `rtfunc.compiler.cpu.threads`: a large product
+outside of any parallel call uses all threads of the pool, and the same product inside a parallel
+call uses the thread that it is called on. (OpenBLAS's setting is one number for the process: while
+a parallel call is open it stands at 1.) OpenBLAS splits work by its number of threads, so the last
+bits of its results may depend on `get_num_threads`; those inside a parallel call do not.
 
 Depends on `engine`, `threads` and scipy_openblas32.
 """
@@ -15,10 +17,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.util
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes import c_void_p
 from pathlib import Path
 
 from rtfunc.compiler.cpu import engine, threads
@@ -26,6 +30,7 @@ from rtfunc.compiler.cpu import engine, threads
 SYMBOL_PREFIX = "rtfunc_blas_"
 
 _LIBRARY_PREFIX = "scipy_"
+_SET_CALLBACK = "openblas_set_threads_callback_function"
 _load_lock = threading.Lock()
 
 
@@ -37,12 +42,10 @@ class _Library:
     """The loaded shared library; made once a process."""
 
     def __init__(self) -> None:
-        import scipy_openblas32
-
-        folder = Path(scipy_openblas32.get_lib_dir())
-        self.path = _find_library(folder)
+        self.path = _find_library(_package_folder() / "lib")
         with _environment(OPENBLAS_THREAD_TIMEOUT="4"):
-            # OpenBLAS keeps idle threads of its own: this lets them sleep at once rather than spin for 0.1 s first.
+            # OpenBLAS keeps idle threads of its own: this lets them sleep at once rather than spin
+            # for 0.1 s first.
             self.dll = ctypes.CDLL(str(self.path))
         self.uses_pool = self._join_pool()
 
@@ -51,19 +54,18 @@ class _Library:
             routine = getattr(self.dll, _LIBRARY_PREFIX + name)
         except AttributeError:
             return None
-        return ctypes.cast(routine, ctypes.c_void_p).value
+        return ctypes.cast(routine, c_void_p).value
 
     def _join_pool(self) -> bool:
         pool = threads.load()
-        set_threads = self.address("openblas_set_num_threads")
-        set_callback = self.address("openblas_set_threads_callback_function")
-        set_callback_type = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-        callback = "rtfunc_blas_jobs"
-        joined = set_callback is not None and callback in pool.module.functions
-        if joined:
-            set_callback_type(set_callback)(pool.module.address(callback))
-        # The pool tells OpenBLAS the number of threads from here on, and 1 while a parallel call is open.
-        pool.set_blas(set_threads)
+        jobs = "rtfunc_blas_jobs"
+        set_callback = getattr(self.dll, f"{_LIBRARY_PREFIX}{_SET_CALLBACK}", None)
+        joined = False
+        if set_callback is not None and jobs in pool.module.functions:
+            set_callback(c_void_p(pool.module.address(jobs)))
+            joined = True
+        # From here on the pool tells OpenBLAS its number of threads, and 1 while a call is open.
+        pool.set_blas(self.address("openblas_set_num_threads"))
         pool.set_threads(threads.get_num_threads())
         return joined
 
@@ -74,7 +76,7 @@ def _library() -> _Library:
 
 
 def load() -> _Library:
-    """Load OpenBLAS and join it to the thread pool; later calls do nothing, and nobody has to call this."""
+    """Load OpenBLAS and join it to the pool; done at first use, later calls do nothing."""
     with _load_lock:
         return _library()
 
@@ -100,7 +102,7 @@ def address(name: str) -> int:
 
 
 def symbol(name: str) -> str:
-    """The name by which generated code calls the routine `name`; raises `BlasError` where it is missing."""
+    """The name by which generated code calls `name`; raises `BlasError` where it is missing."""
     address(name)
     return SYMBOL_PREFIX + name
 
@@ -123,6 +125,15 @@ def uses_pool() -> bool:
 def _text(name: str) -> str:
     result = ctypes.CFUNCTYPE(ctypes.c_char_p)(address(name))()
     return (result or b"").decode()
+
+
+def _package_folder() -> Path:
+    # Importing the package would load the library with its symbols open to all, where SciPy's own
+    # copy would meet them.
+    spec = importlib.util.find_spec("scipy_openblas32")
+    if spec is None or not spec.submodule_search_locations:
+        raise BlasError("the package scipy-openblas32 is not installed")
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def _find_library(folder: Path) -> Path:

@@ -1,12 +1,13 @@
 """LLVM as a just-in-time compiler: IR text in, callable machine code out.
 
-A module goes through four timed stages: parse, passes, codegen (to an object file in memory) and link. The object file is
-kept, so that `CompiledModule.serialize` and `load_module` give a compiled program back on another day with the link stage
-alone. Each module has a linker engine of its own: its code memory goes when the Python object does. Code is position
-independent in the small code model: constants are read relative to the program counter, and calls that leave the module
-go through stubs made by the linker.
+A module goes through four timed stages: parse, passes, codegen (to an object file in memory) and
+link. The object file is kept, so that `CompiledModule.serialize` and `load_module` give a compiled
+program back on another day with the link stage alone. Each module has a linker engine of its own:
+its code memory goes when the Python object does. Code is position independent in the small code
+model: constants are read relative to the program counter, and calls that leave the module go
+through stubs made by the linker.
 
-Depends on llvmlite, and on nothing else of rtfunc.
+Depends on llvmlite and `rtfunc.compiler.cache`.
 """
 
 from __future__ import annotations
@@ -24,19 +25,23 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
+from rtfunc.compiler.cache import DiskCache, content_key
+
 LEAN: tuple[str, ...] = ("sroa", "instruction_combine", "simplify_cfg")
 """The passes for IR that comes vectorised and in order from our own printer.
 
-Measured on elementwise chains, softmax rows and GEMM micro-kernels: the code runs as fast as that of LLVM's O2 and O3, for
-0.3-0.9 ms of passes against 2-5 ms. Code generation removes repeated address arithmetic and lifts invariant loads out of
-loops by itself. llvmlite exposes no single pass for either (`early-cse`, `licm`); where IR needs them, use `"O2"`.
+Measured on elementwise chains, softmax rows and GEMM micro-kernels: the code runs as fast as that
+of LLVM's O2 and O3, for 0.3-0.9 ms of passes against 2-5 ms. Code generation removes repeated
+address arithmetic and lifts invariant loads out of loops by itself. llvmlite exposes no single pass
+for either (`early-cse`, `licm`); where IR needs them, use `"O2"`.
 """
 
 PIPELINES: tuple[str, ...] = ("none", "lean", "O1", "O2", "O3", "vectorize")
-"""Names that `compile_module` takes for `optimize`; `"vectorize"` is O2 with the loop vectoriser, interleaving and SLP.
+"""Names that `compile_module` takes for `optimize`; `"vectorize"` is O2 with the loop vectoriser,
+interleaving and SLP.
 
-llvmlite does not free the pass managers of the four built-in ones wholly: each such compilation leaves some 50 kB behind.
-`"none"`, `"lean"` and lists of passes leave nothing.
+llvmlite does not free the pass managers of the four built-in ones wholly: each such compilation
+leaves some 50 kB behind. `"none"`, `"lean"` and lists of passes leave nothing.
 """
 
 _MAGIC = b"RTFO\x01\n"
@@ -48,11 +53,11 @@ _resolvers: list[Callable[[str], int | None]] = []
 
 
 class UnresolvedSymbolError(RuntimeError):
-    """A module calls or reads a symbol that neither it, nor `define_symbol`, nor the process defines."""
+    """A module needs a symbol that is defined neither in it nor elsewhere."""
 
 
 class InvalidModuleError(ValueError):
-    """IR that LLVM refuses, or bytes that `CompiledModule.serialize` did not write for this kind of machine."""
+    """IR that LLVM refuses, or bytes that are not a serialized module for this machine."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,12 @@ class Target:
 
     Attributes:
         triple: LLVM's name of the platform, `x86_64-unknown-linux-gnu`.
-        cpu: LLVM's name of the processor, which selects instruction timings. On virtual machines it may name a relative of
-            the true one; `features` is what decides which instructions may be used.
+        cpu: LLVM's name of the processor, which selects instruction timings. On virtual machines it
+            may name a relative of the true one; `features` is what decides which instructions may
+            be used.
         features: LLVM feature string, `+avx2,+fma,...`, as read from the processor.
-        vector_bytes: width in bytes of the vectors that generated code should use: 64 with AVX-512 (F, VL, DQ and BW), 32
-            with AVX, else 16 (SSE2, NEON; SVE is used at 16).
+        vector_bytes: width in bytes of the vectors that generated code should use: 64 with AVX-512
+            (F, VL, DQ and BW), 32 with AVX, else 16 (SSE2, NEON; SVE is used at 16).
     """
 
     triple: str
@@ -75,7 +81,7 @@ class Target:
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of everything that decides which object code comes out: target, LLVM and llvmlite versions."""
+        """Hex digest of what decides which object code comes out: target, LLVM and llvmlite."""
         parts = (self.triple, self.cpu, self.features, llvmlite.__version__, llvm.llvm_version_info)
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
@@ -98,8 +104,8 @@ class Timings:
 class CompiledModule:
     """Machine code in memory, callable by address.
 
-    The code is freed when this object is: whoever keeps an address keeps the module too. Made by `compile_module` and
-    `load_module`.
+    The code is freed when this object is: whoever keeps an address keeps the module too. Made by
+    `compile_module` and `load_module`.
 
     Attributes:
         object_code: the object file, as bytes.
@@ -132,11 +138,12 @@ class CompiledModule:
         self.timings = Timings(timings.parse, timings.passes, timings.codegen, link)
 
     def address(self, name: str) -> int:
-        """Address of the function `name`; raises `KeyError` where the module exports no such function."""
+        """Address of the function `name`; raises `KeyError` where it is not exported."""
         return self._addresses[name]
 
     def function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-        """The function `name` as a ctypes callable, which releases the GIL during calls and keeps the module alive.
+        """The function `name` as a ctypes callable, which releases the GIL during calls and keeps
+        the module alive.
 
         Args:
             name: an exported function.
@@ -162,7 +169,7 @@ class CompiledModule:
         return _target_machine().emit_assembly(module)
 
     def serialize(self) -> bytes:
-        """The module as bytes for `load_module`: object code and names, good for one `Target.fingerprint`."""
+        """The module as bytes for `load_module`, good for one `Target.fingerprint`."""
         header = json.dumps(
             {
                 "fingerprint": host().fingerprint,
@@ -194,7 +201,7 @@ def host() -> Target:
 
 
 def vector_bytes() -> int:
-    """Width in bytes of the vectors that generated code should use on this machine; see `Target.vector_bytes`."""
+    """Width in bytes of the vectors to use on this machine; see `Target.vector_bytes`."""
     return host().vector_bytes
 
 
@@ -203,8 +210,8 @@ def compile_module(ir: object, *, optimize: str | Sequence[str] = "lean") -> Com
 
     Args:
         ir: IR text, or anything whose `str` is IR text, such as `llvmlite.ir.Module`.
-        optimize: a name of `PIPELINES`, or the names of function passes as llvmlite's pass managers spell them
-            (`"sroa"` for `add_sroa_pass`), run in order.
+        optimize: a name of `PIPELINES`, or the names of function passes as llvmlite's pass managers
+            spell them (`"sroa"` for `add_sroa_pass`), run in order.
 
     Returns:
         The loaded module. Calling thread and other threads may call its functions at once.
@@ -252,11 +259,36 @@ def load_module(data: bytes) -> CompiledModule:
     return CompiledModule(data[start + size :], functions, imports, Timings())
 
 
+def compile_cached(
+    ir: object, *, optimize: str | Sequence[str] = "lean", cache: DiskCache | None = None
+) -> CompiledModule:
+    """`compile_module`, or its result of another day from the disk cache.
+
+    Args:
+        ir: as for `compile_module`.
+        optimize: as for `compile_module`.
+        cache: the user's cache when None.
+    """
+    cache = cache if cache is not None else DiskCache()
+    text = str(ir)
+    pipeline = LEAN if optimize == "lean" else optimize
+    key = content_key("module", text, repr(pipeline), host().fingerprint)
+    stored = cache.get(key)
+    if stored is not None:
+        try:
+            return load_module(stored)
+        except InvalidModuleError:
+            cache.remove(key)
+    module = compile_module(text, optimize=optimize)
+    cache.put(key, module.serialize())
+    return module
+
+
 def define_symbol(name: str, address: int) -> None:
     """Make `name` resolve to `address` in every module linked from now on.
 
-    A definition inside a module wins over this, and this over symbols of the process. What stands at the address must
-    outlive the modules that use it.
+    A definition inside a module wins over this, and this over symbols of the process. What stands
+    at the address must outlive the modules that use it.
     """
     _initialize()
     llvm.add_symbol(name, address)
@@ -326,7 +358,7 @@ def _parse(text: str, context: llvm.ContextRef) -> llvm.ModuleRef:
 
 
 def _interface(module: llvm.ModuleRef) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the exported functions, and of the functions and variables that must come from outside."""
+    """Names of the exported functions, and of what must come from outside."""
     functions, imports = [], []
     for function in module.functions:
         name = function.name
@@ -359,8 +391,9 @@ def _run_passes(module: llvm.ModuleRef, optimize: str | tuple[str, ...]) -> None
 def _run_listed_passes(module: llvm.ModuleRef, passes: tuple[str, ...]) -> None:
     """Run function passes by name, through a pass manager that is kept for the next module.
 
-    A pass builder and its manager leave about 5 kB behind when they go, and a builder grows a little at every run: one of
-    them serves `_RUNS_PER_BUILDER` modules, which makes both negligible.
+    A pass builder and its manager leave about 5 kB behind when they go, and a builder grows a
+    little at every run: one of them serves `_RUNS_PER_BUILDER` modules, which makes both
+    negligible.
     """
     with _managers_lock:
         builder, manager, runs = _managers.pop(passes, None) or (*_new_manager(passes), 0)

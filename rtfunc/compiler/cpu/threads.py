@@ -5,22 +5,24 @@ Compiled code calls the symbol `rtfunc_parallel_for`:
     void rtfunc_parallel_for(void (*body)(void *context, int64 begin, int64 end, int64 worker),
                              void *context, int64 total, int64 grain)
 
-It runs `body` over the chunks `[0, grain)`, `[grain, 2 grain)` ... of `[0, total)` and returns when all are done. The chunks
-depend on `total` and `grain` alone, whatever the number of threads: a body that treats each chunk alike gives the same bits
-on every machine size. Chunks are handed out in order to whoever is free, the caller among them.
+It runs `body` over the chunks `[0, grain)`, `[grain, 2 grain)` ... of `[0, total)` and returns when
+all are done. The chunks depend on `total` and `grain` alone, whatever the number of threads: a body
+that treats each chunk alike gives the same bits on every machine size. Chunks are handed out in
+order to whoever is free, the caller among them.
 
-- `worker` is below `get_num_threads()` as it was at the call, and differs between chunks that run at the same time within
-  one call: it may index scratch memory that belongs to the call. Chunks that run on the caller's thread have worker 0.
-- A call inside a body runs serially on that body's thread, and so does a call while another thread of the program has a
-  parallel call going. It sees the same chunks.
-- Workers start at the first call that needs them, spin for `spin_microseconds` after each call and then sleep. Nothing here
-  takes the GIL, and bodies must not.
-- A forked child starts with no workers and makes its own at need; bodies must not fork. At interpreter exit workers are
-  ended in order.
+- `worker` is below `get_num_threads()` as it was at the call, and differs between chunks that run
+  at the same time within one call: it may index scratch memory that belongs to the call. Chunks
+  that run on the caller's thread have worker 0.
+- A call inside a body runs serially on that body's thread, and so does a call while another thread
+  of the program has a parallel call going. It sees the same chunks.
+- Workers start at the first call that needs them, spin for a while after each call and then sleep
+  (`set_spin_microseconds`). Nothing here takes the GIL, and bodies must not.
+- A forked child starts with no workers and makes its own at need; bodies must not fork. At
+  interpreter exit workers are ended in order.
 - On Windows all calls run serially: there the pool has no threads yet.
 
 OpenBLAS is joined to the pool by `rtfunc.compiler.cpu.blas`.
-Depends on `engine`, `threads_ir` and `rtfunc.compiler.cache`.
+Depends on `engine` and `threads_ir`.
 """
 
 from __future__ import annotations
@@ -36,12 +38,11 @@ import time
 from ctypes import c_int64, c_void_p
 from pathlib import Path
 
-from rtfunc.compiler.cache import DiskCache, content_key
 from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.threads_ir import MAX_THREADS, pool_ir
 
 PARALLEL_FOR = "rtfunc_parallel_for"
-"""Symbol of the pool's entry for generated code; importing this module makes it known to the linker."""
+"""Symbol of the pool's entry; the linker knows it once this module is imported."""
 
 _SPIN_MICROSECONDS = 100.0
 _lock = threading.Lock()
@@ -52,7 +53,7 @@ class _Pool:
 
     def __init__(self) -> None:
         source = pool_ir(sys.platform, platform.machine())
-        self.module = _compile_cached(source)
+        self.module = engine.compile_cached(source, optimize=("always_inliner", *engine.LEAN))
         # Workers may outlive the interpreter's objects by a moment: their code has to as well.
         self.module.make_permanent()
         self.configure = self.module.function("pool_configure", None, c_int64, c_int64)
@@ -108,7 +109,8 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Set how many threads parallel calls may use from now on, the caller's included; 1 turns the pool off.
+    """Set how many threads parallel calls may use from now on, the caller's included; 1 turns the
+    pool off.
 
     Args:
         count: from 1 to 1024. More than `available_cpus()` makes everything slower.
@@ -124,8 +126,8 @@ def set_num_threads(count: int) -> None:
 def set_spin_microseconds(duration: float) -> None:
     """Set how long an idle worker looks for work before it sleeps: 100 µs unless told.
 
-    Longer makes calls that follow one another more slowly start faster, at the price of processor time; a sleeping worker
-    takes some 5 to 50 µs to wake, in which the caller works alone.
+    Longer makes calls that follow one another more slowly start faster, at the price of processor
+    time; a sleeping worker takes some 5 to 50 µs to wake, in which the caller works alone.
     """
     if not 0 <= duration <= 1e6:
         raise ValueError(f"spin time must be from 0 to 1e6 µs, got {duration}")
@@ -135,7 +137,7 @@ def set_spin_microseconds(duration: float) -> None:
 
 
 def available_cpus() -> int:
-    """Processors that this process may use: its CPU affinity, limited by the quota of its control group."""
+    """Processors that this process may use, by its affinity and its control group's quota."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
@@ -185,21 +187,6 @@ def _read_quota(file: Path) -> float:
         return math.inf if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
         return math.inf
-
-
-def _compile_cached(source: str) -> engine.CompiledModule:
-    """The module of `source`, from the disk cache where it has it."""
-    cache = DiskCache()
-    key = content_key("pool", source, engine.host().fingerprint)
-    stored = cache.get(key)
-    if stored is not None:
-        try:
-            return engine.load_module(stored)
-        except engine.InvalidModuleError:
-            cache.remove(key)
-    module = engine.compile_module(source, optimize=("always_inliner", *engine.LEAN))
-    cache.put(key, module.serialize())
-    return module
 
 
 def _resolve(name: str) -> int | None:

@@ -1,16 +1,18 @@
 """The thread pool's machine code, as LLVM IR text.
 
-One parallel region is open at a time. Its whole shared state is one 64-bit word, so that opening, joining, leaving and
-closing a region are single atomic operations and nobody ever waits for a worker that sleeps:
+One parallel region is open at a time. Its whole shared state is one 64-bit word, so that opening,
+joining, leaving and closing a region are single atomic operations and nobody ever waits for a
+worker that sleeps:
 
     bits 63-32  number of the region
     bits 31-16  limit: workers with an index below it may join
     bit  12     open
     bits 11-0   how many workers are inside
 
-The caller writes what is to be done, then the word; workers join by adding one to an open word, take chunks from a shared
-cursor until none is left, and subtract one. The caller takes chunks too, closes the region and waits until nobody is inside.
-A worker without a region spins for a while, then sleeps on a condition variable.
+The caller writes what is to be done, then the word; workers join by adding one to an open word,
+take chunks from a shared cursor until none is left, and subtract one. The caller takes chunks too,
+closes the region and waits until nobody is inside. A worker without a region spins for a while,
+then sleeps on a condition variable.
 
 `rtfunc.compiler.cpu.threads` compiles this and is its face. Depends on nothing.
 """
@@ -133,7 +135,8 @@ entry:
   call void @leave_signals_to_others()
   br label %idle
 idle:
-  ; A worker starts with a number that no region has: it may be needed in the one that is open already.
+  ; A worker starts with a number that no region has: it may be needed in the one that is open
+  ; already.
   %seen = phi i64 [-1, %entry], [%seen, %asleep.end], [%seen, %join], [%number, %inside]
   %budget = load atomic i64, ptr @spins monotonic, align 8
   br label %spin
@@ -181,7 +184,8 @@ leave:
   ret ptr null
 }
 
-; Python handles signals on its main thread: workers block them all but those that their own faults raise.
+; Python handles signals on its main thread: workers block them all but those that their own faults
+; raise.
 define private void @leave_signals_to_others() nounwind {
 entry:
   %set = alloca [256 x i8], align 8
@@ -326,8 +330,9 @@ done:
 }
 """
 
-# OpenBLAS's jobs wait for each other, so they must all run at once: one thread each, from the pool if it is free and large
-# enough, else from threads made for the occasion. Its work buffers belong to job numbers, hence one set of jobs at a time.
+# OpenBLAS's jobs wait for each other, so they must all run at once: one thread each, from the pool
+# if it is free and large enough, else from threads made for the occasion. Its work buffers belong
+# to job numbers, hence one set of jobs at a time.
 BLAS = """
 define private void @run_job(ptr %job, i64 %begin, i64 %end, i64 %worker) nounwind {
   %function = load ptr, ptr %job
@@ -352,8 +357,8 @@ define private ptr @run_job_on_own_thread(ptr %argument) nounwind {
   ret ptr null
 }
 
-define void @rtfunc_blas_jobs(i32 %sync, ptr %function, i32 %count.int, i64 %size, ptr %data, i32 %extra)
-    nounwind {
+define void @rtfunc_blas_jobs(
+    i32 %sync, ptr %function, i32 %count.int, i64 %size, ptr %data, i32 %extra) nounwind {
 entry:
   %count = sext i32 %count.int to i64
   %job = alloca {ptr, i64, ptr, i32}
@@ -470,7 +475,8 @@ entry:
   ret void
 }
 
-; End all workers, once no region is open; the next region with more than one thread starts new ones.
+; End all workers, once no region is open; the next region with more than one thread starts new
+; ones.
 define void @pool_stop() nounwind {
 entry:
   br label %claim
@@ -521,7 +527,8 @@ done:
 
 _PAUSE = {
     "x86_64": ("call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"),
-    # `isb` holds the pipeline for tens of cycles as x86's `pause` does; `yield` is a no-op on most processors.
+    # `isb` holds the pipeline for tens of cycles as x86's `pause` does; `yield` is a no-op on most
+    # processors.
     "aarch64": ("call void @llvm.aarch64.isb(i32 15)", "declare void @llvm.aarch64.isb(i32)"),
 }
 # SIG_SETMASK, SIGBUS; the other signal numbers are the same on all systems.
@@ -532,7 +539,8 @@ def pool_ir(system: str, machine: str) -> str:
     """The pool as LLVM IR.
 
     Args:
-        system: `sys.platform`; where it is neither `linux` nor `darwin`, the pool runs everything on the caller's thread.
+        system: `sys.platform`; where it is neither `linux` nor `darwin`, the pool runs everything
+            on the caller's thread.
         machine: `platform.machine()`.
     """
     if system not in _SIGNALS:

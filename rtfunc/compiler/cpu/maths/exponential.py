@@ -117,11 +117,14 @@ def cosh(x: Lanes) -> Lanes:
 
 
 def tanh(x: Lanes) -> Lanes:
-    """tanh(x) = (exp(2x) - 1) / (exp(2x) + 1) with exp(2x) - 1 = 2^n (exp(r) - 1) + (2^n - 1)."""
-    a = x.abs().at_most(TANH_SATURATES[x.bits])
-    r, stored = reduce_exponent(a + a, EXPONENT_BIAS[x.bits])
-    power, q = power_of_two(stored), expm1_of_remainder(r)
-    return (fma(power, q, power - 1.0) / fma(power, q, power + 1.0)).with_sign_of(x)
+    """tanh(x) = 1 - 2 / (exp(2x) + 1), and x + x³ P(x²) for |x| < 0.625."""
+    a = x.abs()
+    limited = a.at_most(TANH_SATURATES[x.bits])
+    r, stored = reduce_exponent(limited + limited, EXPONENT_BIAS[x.bits])
+    inverse = 2.0 / fma(exp_of_remainder(r), power_of_two(stored), 1.0)
+    z = x * x
+    near = fma(x * z, polynomial(z, c.TANH[x.bits]), x)
+    return (a < 0.625).select(near, 1.0 - inverse).with_sign_of(x)
 
 
 def logistic(x: Lanes) -> Lanes:

@@ -62,6 +62,7 @@ class Lanes:
 
     @property
     def type(self) -> ir.Type:
+        """The LLVM type of the value."""
         return self.value.type
 
     @property
@@ -162,9 +163,11 @@ class Lanes:
         return self._compare(">=", other)
 
     def equals(self, other: Lanes | float) -> Lanes:
+        """Where this equals `other`; a method, as == is for Python."""
         return self._compare("==", other)
 
     def is_nan(self) -> Lanes:
+        """Where this is NaN."""
         return Lanes(self.builder, self.builder.fcmp_unordered("uno", self.value, self.value))
 
     def select(self, yes: Lanes | float, no: Lanes | float) -> Lanes:
@@ -185,18 +188,23 @@ class Lanes:
         return (limit > self).select(limit, self)
 
     def abs(self) -> Lanes:
+        """The magnitude: the sign bit cleared."""
         return self.call("fabs")
 
     def with_sign_of(self, other: Lanes) -> Lanes:
+        """The magnitude of this with the sign bit of `other`."""
         return self.call("copysign", other)
 
     def sqrt(self) -> Lanes:
+        """The square root, correctly rounded; NaN below zero."""
         return self.call("sqrt")
 
     def floor(self) -> Lanes:
+        """The largest integer that is not above this."""
         return self.call("floor")
 
     def trunc(self) -> Lanes:
+        """The integer part."""
         return self.call("trunc")
 
     def nearest(self) -> Lanes:
@@ -215,12 +223,19 @@ class Lanes:
         return Lanes(self.builder, self.builder.bitcast(self.value, target))
 
     def to_double(self) -> Lanes:
+        """The same number as float64."""
         if self.bits == 64:
             return self
         target = with_element(self.type, ir.DoubleType())
         return Lanes(self.builder, self.builder.fpext(self.value, target))
 
+    def to_int32(self) -> Lanes:
+        """The low 32 bits of 64-bit integers."""
+        target = with_element(self.type, ir.IntType(32))
+        return Lanes(self.builder, self.builder.trunc(self.value, target))
+
     def to_float(self) -> Lanes:
+        """Rounded to float32."""
         target = with_element(self.type, ir.FloatType())
         return Lanes(self.builder, self.builder.fptrunc(self.value, target))
 

@@ -35,8 +35,8 @@ BITS_OF_MANTISSA_POWER = {
 DENORMAL_SHIFT = {32: 24, 64: 54}
 """Denormal arguments are multiplied by two to this power."""
 
-LARGE = {32: 2.0**13, 64: 2.0**28}
-"""From here √(1 + x²) rounds to x, and asinh(x) to log(2x)."""
+LARGE = {32: 2.0**60, 64: 2.0**500}
+"""From here x² might overflow, and asinh(x) and acosh(x) round to log(x) + log(2)."""
 
 
 def split_exponent(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:

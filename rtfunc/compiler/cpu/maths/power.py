@@ -5,12 +5,7 @@ from __future__ import annotations
 import math
 
 from . import coefficients as c
-from .exponential import (
-    exp_of_remainder,
-    halved_powers_of_two,
-    power_of_two,
-    reduce_exponent,
-)
+from .exponential import halved_powers_of_two, power_of_two, reduce_exponent
 from .lanes import EXPONENT_BIAS, SMALLEST_NORMAL, Lanes, fma, polynomial
 from .logarithm import DENORMAL_SHIFT, exponent_as_number, split_exponent
 from .trigonometric import sign_mask
@@ -127,12 +122,11 @@ def log_of_positive_as_pair(a: Lanes) -> Pair:
     cube = pair_product((s_high, s_low), z)
     odd = pair_product(cube, (factor_high, factor_low + third_low))
     high, low = ordered_sum(s_high + s_high, odd[0])
-    low = low + (fma(s_low, 2.0, odd[1]))
+    low = low + fma(s_low, 2.0, odd[1])
     ln2_high, ln2_low = c.LN2[64]
     e_high, e_low = exact_product(e, a.like(ln2_high))
     total, lost = ordered_sum(e_high, high)
     lost = lost + (low + fma(e, ln2_low, e_low))
-    # with e = 0 the first term is zero, and the sum above has kept everything in `lost`
     return ordered_sum(total, lost)
 
 
@@ -144,11 +138,15 @@ def exp_of_product(a: Lanes, y: Lanes) -> Lanes:
     low = fma(y, log_low, low).at_most(0.5).at_least(-0.5)
     r, stored = reduce_exponent(high.at_most(710.5).at_least(-747.0), 2 * EXPONENT_BIAS[64])
     first, second = halved_powers_of_two(stored)
-    return exp_of_remainder(r + low) * first * second
+    # 1 + r is kept to twice the precision, so that exact powers come out exact
+    r, low = ordered_sum(r, low)
+    total, lost = ordered_sum(r.like(1.0), r)
+    value = total + (lost + fma(r * r, polynomial(r, c.EXPM1[64]), low))
+    return value * first * second
 
 
 def exp_of_product_for_float(a: Lanes, y: Lanes) -> Lanes:
-    """a^y in float64 arithmetic to the precision and range of float32, whose numbers a and y are."""
+    """a^y in float64 arithmetic, to the precision and range of float32."""
     biased, _, f = split_exponent(a)
     s = f / (f + 2.0)
     z = s * s

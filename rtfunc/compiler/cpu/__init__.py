@@ -1,0 +1,1 @@
+"""The CPU back end: kernels as LLVM code, and the threads that run them."""

@@ -1,0 +1,106 @@
+"""Execution: how a whole Graph is run at once.
+
+A backend turns a Graph into an executable, a function from Arrays to Arrays. The "reference" backend
+evaluates the Graph equation by equation with the eager kernels; `rtfunc.compiler` registers others in
+`executors`. Executables are kept on the Graph that they were made from. Depends on `graph`, `staging`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from rtfunc.core.array import Array
+from rtfunc.core.aval import Aval
+from rtfunc.core.errors import ArgumentError, at_user_line
+from rtfunc.core.graph import Graph, evaluate, graphs_in
+from rtfunc.core.primitive import Primitive
+from rtfunc.core.staging import trace_to_graph
+
+Executable: TypeAlias = Callable[[Sequence[Array]], list[Array]]
+
+#: For each backend, what makes the executable of a Graph.
+executors: dict[str, Callable[[Graph], Executable]] = {}
+
+_default = "reference"
+
+
+class _Choice(threading.local):
+    #: The backend that this thread is inside of; None leaves the choice to the default.
+    backend: str | None = None
+
+
+_choice = _Choice()
+
+
+def default_backend() -> str:
+    """Name of the backend that runs Graphs for which none was asked."""
+    return _choice.backend or _default
+
+
+def set_default_backend(name: str) -> None:
+    """Run Graphs with the backend `name` from now on; `ArgumentError` if there is none such."""
+    global _default
+    _default = _known(name)
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Make `name` the default backend of this thread for the duration of a `with` block."""
+    outer = _choice.backend
+    _choice.backend = _known(name)
+    try:
+        yield
+    finally:
+        _choice.backend = outer
+
+
+def _known(name: str) -> str:
+    if name not in executors:
+        raise ArgumentError(
+            at_user_line(f"There is no backend {name!r}; there are {', '.join(sorted(executors))}.")
+        )
+    return name
+
+
+def executor_of(graph: Graph, backend: str | None = None) -> Executable:
+    """The executable of `graph` for `backend` (the default one if None), made on first use."""
+    name = backend or default_backend()
+    key = (executor_of, name)
+    executable = graph.derived.get(key)
+    if executable is None:
+        graph.derived[key] = executable = executors[_known(name)](graph)
+    return executable
+
+
+def run_equation(primitive: Primitive, buffers: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """The results of one operation that holds Graphs, run as a Graph by the default backend.
+
+    For eager loops: the one-equation Graph is kept on the first of the Graphs in `params`, so the loop
+    is compiled once.
+    """
+    home = next(graphs_in(params))
+    key = (run_equation, primitive, tuple(params.items()))
+    graph = home.derived.get(key)
+    if graph is None:
+        avals = [Aval(b.shape, b.dtype) for b in buffers]
+        graph, _ = trace_to_graph(lambda *xs: primitive.bind(*xs, **params), avals)
+        home.derived[key] = graph
+    return [out._buffer for out in executor_of(graph)([Array(b) for b in buffers])]
+
+
+def _reference(graph: Graph) -> Executable:
+    def run(args: Sequence[Array]) -> list[Array]:
+        outer = _choice.backend
+        _choice.backend = "reference"  # loops and calls inside the Graph run in Python too
+        try:
+            return evaluate(graph, args)
+        finally:
+            _choice.backend = outer
+
+    return run
+
+
+executors["reference"] = _reference

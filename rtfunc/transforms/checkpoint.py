@@ -1,0 +1,94 @@
+"""`checkpoint`: trade computation for memory in reverse mode.
+
+What a checkpointed function computes on the way is not kept for the backward pass but computed again,
+except for what a policy wants saved. Depends on `stage` and `ops.call`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rtfunc.core import pytree
+from rtfunc.core.graph import Equation
+from rtfunc.ops.call import checkpoint_call
+from rtfunc.transforms.arguments import check_callable, leaf_arrays, wraps
+from rtfunc.transforms.stage import stage_function
+
+Policy = Callable[[Equation], bool]
+
+
+class policies:
+    """Which results of a checkpointed function are kept for the backward pass."""
+
+    @staticmethod
+    def everything_saveable(equation: Equation) -> bool:
+        """Keep all: as without checkpoint."""
+        return True
+
+    @staticmethod
+    def nothing_saveable(equation: Equation) -> bool:
+        """Keep nothing but the arguments: the default."""
+        return False
+
+    @staticmethod
+    def dots_saveable(equation: Equation) -> bool:
+        """Keep the results of matrix products and convolutions, compute the rest again."""
+        return equation.primitive.name in ("dot_general", "conv_general_dilated")
+
+    @staticmethod
+    def dots_with_no_batch_dims_saveable(equation: Equation) -> bool:
+        """Keep the results of matrix products without batch axes: those with the parameters."""
+        if equation.primitive.name != "dot_general":
+            return False
+        (_, (lhs_batch, rhs_batch)) = equation.params["dimension_numbers"]
+        return not lhs_batch and not rhs_batch
+
+
+def checkpoint(
+    function: Callable[..., Any] | None = None,
+    *,
+    policy: Policy | None = None,
+    prevent_cse: bool = True,
+    static_argnums: int | Sequence[int] = (),
+) -> Any:
+    """A function whose intermediate results are computed again in the backward pass.
+
+    Arguments:
+      policy: says of an equation whether its results are kept; see `checkpoint_policies`. By default
+        nothing is.
+      prevent_cse: keep the compiler from merging the second computation with the first.
+      static_argnums: positional arguments that are Python values.
+
+    Usable as a decorator with and without arguments.
+
+    >>> import rtfunc as rf, rtfunc.numpy as rnp
+    >>> rf.grad(rf.checkpoint(lambda x: rnp.sin(rnp.sin(x))))(0.0)
+    Array(1., dtype=float32)
+    """
+    if function is None:
+        return lambda f: checkpoint(
+            f, policy=policy, prevent_cse=prevent_cse, static_argnums=static_argnums
+        )
+    check_callable("checkpoint", function)
+    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+
+    @wraps(function, "checkpoint", "Checkpointed form")
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        fixed = {n % len(args): args[n] for n in static}
+        dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
+
+        def partial(*xs: Any, **kw: Any) -> Any:
+            given = iter(xs)
+            return function(
+                *(fixed[i] if i in fixed else next(given) for i in range(len(args))), **kw
+            )
+
+        leaves, treedef = pytree.flatten((dynamic, kwargs))
+        arrays = leaf_arrays("checkpoint", leaves, lambda: (dynamic, kwargs), "argument ")
+        staged = stage_function("checkpoint", partial, treedef, [x.aval for x in arrays])
+        operands = [*staged.captured, *arrays]
+        outs = checkpoint_call(staged.graph, operands, policy=policy, prevent_cse=prevent_cse)
+        return pytree.unflatten(staged.out_tree, outs)
+
+    return checkpointed

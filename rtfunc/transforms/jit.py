@@ -1,0 +1,324 @@
+"""`jit`: stage once per signature, compile, call.
+
+A call flattens its arguments, looks up the signature (structure, shapes, dtypes, static values) and runs
+the executable made for it. Under another transform the call becomes one `jit_call` equation, which is
+differentiated and batched as a Graph. Depends on `stage`, `core.execution`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rtfunc.compiler.graph_passes import optimize
+from rtfunc.core import pytree
+from rtfunc.core.array import Array, DonatedBuffer
+from rtfunc.core.aval import Aval
+from rtfunc.core.errors import ArgumentError, TransformError, UnhashableError, at_user_line
+from rtfunc.core.execution import default_backend, executor_of
+from rtfunc.core.graph import Graph
+from rtfunc.core.trace import Tracer, context
+from rtfunc.ops.call import jit_call
+from rtfunc.transforms.arguments import check_callable, function_name, leaf_arrays
+from rtfunc.transforms.stage import Staged, leaf_avals, stage_function
+
+
+class _Entry:
+    """What is kept for one signature: the staged function, and its executable once it is needed."""
+
+    __slots__ = ("_executable", "graph", "staged")
+
+    def __init__(self, staged: Staged):
+        self.staged = staged
+        self.graph: Graph = optimize(staged.graph)
+        self._executable: dict[str, Callable[[Sequence[Any]], list[Any]]] = {}
+
+    def executable(self, backend: str) -> Callable[[Sequence[Any]], list[Any]]:
+        if backend not in self._executable:
+            self._executable[backend] = executor_of(self.graph, backend)
+        return self._executable[backend]
+
+    def valid(self) -> bool:
+        """False once a tracer that the function closes over has ended."""
+        return all(not isinstance(c, Tracer) or c._trace.alive for c in self.staged.captured)
+
+
+class Jitted:
+    """A function that runs compiled. Made by `jit`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static_argnums: tuple[int, ...],
+        static_argnames: tuple[str, ...],
+        donate_argnums: tuple[int, ...],
+        donate_argnames: tuple[str, ...],
+        backend: str | None,
+    ):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.static_argnums, self.static_argnames = _both_ways(
+            function, static_argnums, static_argnames
+        )
+        self.donate_argnums, self.donate_argnames = _both_ways(
+            function, donate_argnums, donate_argnames
+        )
+        self.backend = backend
+        self._static = bool(self.static_argnums or self.static_argnames)
+        self._donates = bool(self.donate_argnums or self.donate_argnames)
+        self._cache: dict[Any, _Entry] = {}
+
+    def __repr__(self) -> str:
+        return f"jit({function_name(self.function)})"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, treedef, static = self._flatten(args, kwargs)
+        arrays = leaf_arrays("jit", leaves, lambda: self._dynamic(args, kwargs), "argument ")
+        entry = self._entry(treedef, static, [x.aval for x in arrays], args, kwargs)
+        operands = [*entry.staged.captured, *arrays]
+        backend = self.backend or default_backend()
+        if context.trace is not None:
+            name = function_name(self.function)
+            outs = jit_call(entry.graph, operands, name=name, backend=self.backend)
+        else:
+            outs = entry.executable(backend)(operands)
+            if self._donates:
+                self._mark_donated(args, kwargs, outs)
+        return pytree.unflatten(entry.staged.out_tree, outs)
+
+    def _flatten(self, args: Any, kwargs: Any) -> tuple[list[Any], Any, Any]:
+        if not self._static:
+            leaves, treedef = pytree.flatten((args, kwargs))
+            return leaves, treedef, None
+        leaves, treedef = pytree.flatten(self._dynamic(args, kwargs))
+        static = self._static_values(args, kwargs)
+        for name, value in static:
+            try:
+                hash(value)
+            except TypeError:
+                raise UnhashableError(
+                    at_user_line(
+                        f"jit: the static argument {name!r} of {function_name(self.function)} is a "
+                        f"{type(value).__name__}, which does not hash. Static arguments are compared "
+                        "from call to call: use a hashable value (a tuple rather than a list), or "
+                        "make it a traced argument."
+                    )
+                ) from None
+        return leaves, treedef, (len(args), static)
+
+    def _static_values(self, args: Any, kwargs: Any) -> tuple[tuple[Any, Any], ...]:
+        positions = sorted({n % len(args) for n in self.static_argnums if -len(args) <= n < len(args)})
+        names = [n for n in self.static_argnames if n in kwargs]
+        return (*((n, args[n]) for n in positions), *((n, kwargs[n]) for n in names))
+
+    def _dynamic(self, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        fixed = {name for name, _ in self._static_values(args, kwargs)}
+        return (
+            tuple(a for i, a in enumerate(args) if i not in fixed),
+            {k: v for k, v in kwargs.items() if k not in fixed},
+        )
+
+    def _entry(
+        self, treedef: Any, static: Any, avals: Sequence[Aval], args: Any, kwargs: Any
+    ) -> _Entry:
+        axes = tuple(context.axis_sizes.items()) if context.axis_sizes else ()
+        types = tuple([(type(v), v) for _, v in static[1]]) if static else None
+        key = (treedef, static, types, tuple(avals), axes)
+        entry = self._cache.get(key)
+        if entry is None or not entry.valid():
+            function = self._with_static(args, kwargs)
+            entry = _Entry(stage_function("jit", function, treedef, avals))
+            self._cache[key] = entry
+        return entry
+
+    def _with_static(self, args: Any, kwargs: Any) -> Callable[..., Any]:
+        """The function of the dynamic arguments alone."""
+        if not self._static:
+            return self.function
+        fixed = dict(self._static_values(args, kwargs))
+        count = len(args)
+
+        @functools.wraps(self.function)
+        def partial(*xs: Any, **kw: Any) -> Any:
+            given = iter(xs)
+            filled = [fixed[i] if i in fixed else next(given) for i in range(count)]
+            named = {k: v for k, v in fixed.items() if isinstance(k, str)}
+            return self.function(*filled, **kw, **named)
+
+        return partial
+
+    def _mark_donated(self, args: Any, kwargs: Any, outs: Sequence[Any]) -> None:
+        kept = {id(o) for o in outs}
+        donated = [args[n % len(args)] for n in self.donate_argnums if -len(args) <= n < len(args)]
+        donated += [kwargs[n] for n in self.donate_argnames if n in kwargs]
+        for leaf in pytree.leaves(donated):
+            if isinstance(leaf, Array) and not isinstance(leaf, Tracer) and id(leaf) not in kept:
+                leaf._buffer = DonatedBuffer(repr(self), leaf.aval)
+
+    def trace(self, *args: Any, **kwargs: Any) -> Graph:
+        """The optimised Graph for arguments (arrays or `ShapeDtypeStruct`s) like these."""
+        return self.lower(*args, **kwargs).graph
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Stage for arguments (arrays or `ShapeDtypeStruct`s) like these, ahead of time."""
+        leaves, treedef, static = self._flatten(args, kwargs)
+        avals = leaf_avals("jit", leaves, lambda: self._dynamic(args, kwargs))
+        entry = self._entry(treedef, static, avals, args, kwargs)
+        return Lowered(self, entry, treedef, avals)
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes of the result."""
+        lowered = self.lower(*args, **kwargs)
+        return pytree.unflatten(lowered.out_tree, list(lowered.graph.out_avals))
+
+    def clear_cache(self) -> None:
+        """Forget all signatures."""
+        self._cache.clear()
+
+
+class Lowered:
+    """A staged function, ready to be compiled: `jit(f).lower(*args)`."""
+
+    def __init__(self, jitted: Jitted, entry: _Entry, treedef: Any, avals: Sequence[Aval]):
+        self._jitted, self._entry = jitted, entry
+        self._treedef, self._avals = treedef, tuple(avals)
+
+    @property
+    def graph(self) -> Graph:
+        """The optimised Graph, with captured values as constants."""
+        staged = self._entry.staged
+        return Staged(self._entry.graph, staged.captured, staged.out_tree).closed()
+
+    @property
+    def out_tree(self) -> pytree.TreeDef:
+        """Structure of the result."""
+        return self._entry.staged.out_tree
+
+    def as_text(self, stage: str = "graph") -> str:
+        """The program as text; `stage` is "graph"."""
+        if stage != "graph":
+            raise ArgumentError(at_user_line(f"as_text shows 'graph', not {stage!r}."))
+        return str(self.graph)
+
+    def compile(self) -> Compiled:
+        """The executable."""
+        return Compiled(self)
+
+
+class Compiled:
+    """An executable for one signature: `jit(f).lower(*args).compile()`."""
+
+    def __init__(self, lowered: Lowered):
+        self._lowered = lowered
+        jitted = lowered._jitted
+        self._executable = lowered._entry.executable(jitted.backend or default_backend())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run; raises `TransformError` for arguments of another signature."""
+        lowered = self._lowered
+        leaves, treedef, _ = lowered._jitted._flatten(args, kwargs)
+        arrays = leaf_arrays("jit", leaves, lambda: (args, kwargs), "argument ")
+        avals = tuple(x.aval for x in arrays)
+        same = [(a.shape, a.dtype) for a in avals] == [(a.shape, a.dtype) for a in lowered._avals]
+        if treedef != lowered._treedef or not same:
+            raise TransformError(
+                at_user_line(
+                    f"This executable was compiled for arguments {[str(a) for a in lowered._avals]} "
+                    f"in {lowered._treedef}, but was called with {[str(a) for a in avals]} in {treedef}."
+                )
+            )
+        outs = self._executable([*lowered._entry.staged.captured, *arrays])
+        return pytree.unflatten(lowered.out_tree, outs)
+
+
+def _both_ways(
+    function: Callable[..., Any], numbers: tuple[int, ...], names: tuple[str, ...]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Positions and names of the same parameters, each completed from the other."""
+    if not numbers and not names:
+        return (), ()
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):
+        return numbers, names
+    by_position = [
+        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    has_var_keyword = any(p.kind == p.VAR_KEYWORD for p in parameters)
+    known = {p.name for p in parameters}
+    for name in names:
+        if name not in known and not has_var_keyword:
+            raise ArgumentError(
+                at_user_line(f"jit: {function_name(function)} has no parameter {name!r}.")
+            )
+    for n in numbers:
+        variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+        if not variadic and not -len(by_position) <= n < len(by_position):
+            raise ArgumentError(
+                at_user_line(
+                    f"jit: argument number {n} was named, but {function_name(function)} takes "
+                    f"{len(by_position)} positional arguments."
+                )
+            )
+    more_names = [by_position[n] for n in numbers if -len(by_position) <= n < len(by_position)]
+    more_numbers = [by_position.index(name) for name in names if name in by_position]
+    return (
+        tuple(dict.fromkeys([*numbers, *more_numbers])),
+        tuple(dict.fromkeys([*names, *more_names])),
+    )
+
+
+def _as_tuple(x: Any) -> tuple[Any, ...]:
+    return (x,) if isinstance(x, (int, str)) else tuple(x or ())
+
+
+def jit(
+    function: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Sequence[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Sequence[str] | None = None,
+    backend: str | None = None,
+) -> Any:
+    """A function that is traced and compiled once per signature, then runs as one program.
+
+    Arguments:
+      function: a pure function of pytrees of arrays.
+      static_argnums, static_argnames: arguments that are hashable Python values, not arrays; the
+        function is staged again for every new value.
+      donate_argnums, donate_argnames: arguments whose buffers may be reused for the results; the donated
+        Arrays raise on later use.
+      backend: "reference" runs the eager kernels one by one; the default is the fastest there is.
+
+    Usable as a decorator with and without arguments. Values that the function closes over become
+    constants. `jit(f).lower(*args)` stages ahead of time, `.compile()` compiles.
+
+    >>> import rtfunc as rf
+    >>> @rf.jit
+    ... def f(x):
+    ...     return x * 2 + 1
+    >>> f(3.0)
+    Array(7., dtype=float32, weak_type=True)
+    """
+    options = {
+        "static_argnums": _as_tuple(static_argnums),
+        "static_argnames": _as_tuple(static_argnames),
+        "donate_argnums": _as_tuple(donate_argnums),
+        "donate_argnames": _as_tuple(donate_argnames),
+        "backend": backend,
+    }
+    if function is None:
+        return lambda f: jit_function(f, options)
+    return jit_function(function, options)
+
+
+def jit_function(function: Callable[..., Any], options: dict[str, Any]) -> Jitted:
+    """`jit` with its options spelled out."""
+    check_callable("jit", function)
+    return Jitted(function, **options)

@@ -1,0 +1,143 @@
+"""Staging for inspection: `make_graph` and `eval_shape`; the flat staging that `jit` shares.
+
+Depends on `core.staging`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rtfunc.compiler.graph_passes import optimize as optimized
+from rtfunc.core import pytree
+from rtfunc.core.aval import Aval
+from rtfunc.core.errors import DtypeError, at_user_line
+from rtfunc.core.graph import Graph
+from rtfunc.core.staging import trace_to_graph
+from rtfunc.ops.convert import as_array
+from rtfunc.transforms.arguments import check_callable, function_name, leaf_arrays, wraps
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Staged:
+    """A staged function.
+
+    Attributes: graph: inputs are the captured values, then the flat arguments; captured: Arrays and
+    tracers that the function closes over; out_tree: structure of the output.
+    """
+
+    graph: Graph
+    captured: list[Any]
+    out_tree: pytree.TreeDef
+
+    def closed(self) -> Graph:
+        """The Graph of the arguments alone, with captured values as constants."""
+        if not self.captured:
+            return self.graph
+        n = len(self.captured)
+        constants = dict(zip(self.graph.inputs, self.captured))
+        return Graph(self.graph.inputs[n:], self.graph.equations, self.graph.outputs, constants)
+
+
+def stage_function(
+    transform: str,
+    function: Callable[..., Any],
+    treedef: pytree.TreeDef,
+    avals: Sequence[Aval],
+) -> Staged:
+    """Stage `function(*args, **kwargs)` where `treedef` is the structure of `(args, kwargs)`."""
+    out_tree: Any = None
+
+    def flat(*xs: Any) -> list[Any]:
+        nonlocal out_tree
+        args, kwargs = pytree.unflatten(treedef, xs)
+        result = function(*args, **kwargs)
+        outs, out_tree = pytree.flatten(result)
+        return leaf_arrays(
+            transform, outs, lambda: result, f"the output of {function_name(function)} "
+        )
+
+    graph, captured = trace_to_graph(flat, avals)
+    return Staged(graph, captured, out_tree)
+
+
+def leaf_avals(transform: str, leaves: Sequence[Any], tree: Callable[[], Any]) -> list[Aval]:
+    """The Avals of leaves that are arrays, numbers or Avals themselves."""
+    avals = []
+    for i, leaf in enumerate(leaves):
+        if isinstance(leaf, Aval):
+            avals.append(leaf)
+            continue
+        if hasattr(leaf, "shape") and hasattr(leaf, "dtype") and not hasattr(leaf, "__array__"):
+            avals.append(Aval(leaf.shape, leaf.dtype))
+            continue
+        try:
+            avals.append(as_array(transform, leaf).aval)
+        except DtypeError:
+            raise DtypeError(
+                at_user_line(
+                    f"{transform}: argument {pytree.paths(tree())[i]} is of type "
+                    f"{type(leaf).__name__}, which has no shape and dtype."
+                )
+            ) from None
+    return avals
+
+
+def make_graph(
+    function: Callable[..., Any],
+    static_argnums: int | Sequence[int] = (),
+    *,
+    optimize: bool = False,
+) -> Callable[..., Graph]:
+    """A function that returns the Graph of `function` for arguments like the given ones.
+
+    Arguments: static_argnums: positional arguments to treat as Python values; optimize: show the Graph
+    after the compiler's passes (dead code, common subexpressions, constant folding, algebra).
+
+    >>> import rtfunc as rf
+    >>> print(rf.make_graph(lambda x: x * 2 + 1)(1.0).outputs[0].aval)
+    float32[]*
+    """
+    check_callable("make_graph", function)
+    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+
+    @wraps(function, "make_graph", "Graph")
+    def made(*args: Any, **kwargs: Any) -> Graph:
+        fixed = {n % len(args): args[n] for n in static}
+        dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
+
+        def partial(*xs: Any, **kw: Any) -> Any:
+            given = iter(xs)
+            return function(
+                *(fixed[i] if i in fixed else next(given) for i in range(len(args))), **kw
+            )
+
+        leaves, treedef = pytree.flatten((dynamic, kwargs))
+        avals = leaf_avals("make_graph", leaves, lambda: (dynamic, kwargs))
+        graph = stage_function("make_graph", partial, treedef, avals).closed()
+        if optimize:
+            return optimized(graph)
+        return graph
+
+    return made
+
+
+make_jaxpr = make_graph
+
+
+def eval_shape(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Shapes and dtypes of `function(*args, **kwargs)`, without computing it.
+
+    Arguments may be arrays or `ShapeDtypeStruct`s. Returns the output's pytree with a
+    `ShapeDtypeStruct` for every leaf.
+
+    >>> import rtfunc as rf, rtfunc.numpy as rnp
+    >>> rf.eval_shape(rnp.dot, rf.ShapeDtypeStruct((2, 3), "float32"), rnp.ones(3))
+    Aval(float32[2])
+    """
+    check_callable("eval_shape", function)
+    leaves, treedef = pytree.flatten((args, kwargs))
+    avals = leaf_avals("eval_shape", leaves, lambda: (args, kwargs))
+    staged = stage_function("eval_shape", function, treedef, avals)
+    return pytree.unflatten(staged.out_tree, list(staged.graph.out_avals))
