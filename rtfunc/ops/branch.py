@@ -243,8 +243,12 @@ def _batch(
     marks = [batch_graph(branch, batch, batched)[1] for branch in branches]
     union = functools.reduce(either, marks)
     if index_axis is not None:
-        return _select_branches(batch, index, args, [batch_graph(b, batch, batched) for b in branches])
-    whole = [batch_graph(b, batch, batched, m != union and union)[0] for b, m in zip(branches, marks)]
+        return _select_branches(
+            batch, index, args, [batch_graph(b, batch, batched) for b in branches]
+        )
+    whole = [
+        batch_graph(b, batch, batched, m != union and union)[0] for b, m in zip(branches, marks)
+    ]
     whole, constants = _with_common_constants(whole)
     outs = primitive.bind(index, *constants, *args, branches=whole)
     return outs, [0 if b else None for b in union]

@@ -40,9 +40,7 @@ def _bind(primitive: Primitive, graph: Graph, operands: Sequence[Any], params: A
     return list(primitive.bind(*constants, *operands, graph=graph, **params))
 
 
-def _jvp(
-    primitive: Primitive, primals: Any, tangents: Any, *, graph: Graph, **params: Any
-) -> Any:
+def _jvp(primitive: Primitive, primals: Any, tangents: Any, *, graph: Graph, **params: Any) -> Any:
     nonzero = tuple(t is not None for t in tangents)
     pushed, out_nonzero = jvp_graph(graph, nonzero)
     results = _bind(primitive, pushed, [*primals, *chosen(nonzero, tangents)], params)

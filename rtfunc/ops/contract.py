@@ -1,9 +1,10 @@
 """Contractions: `dot_general`, the one primitive behind matmul, tensordot and einsum.
 
 `dot_general` multiplies two arrays and sums over pairs of contracted axes, for every index of the
-paired batch axes: its result has the batch axes, then the free axes of the left operand, then those of
-the right one. Its derivatives and batches are dot_generals again. On NumPy the work is handed to BLAS
-through views; what the axes mean for an operation is worked out once (`_plan`). Depends on `shape`.
+paired batch axes: its result has the batch axes, then the free axes of the left operand, then
+those of the right one. Its derivatives and batches are dot_generals again. On NumPy the work is
+handed to BLAS through views; what the axes mean for an operation is worked out once (`_plan`).
+Depends on `shape`.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def dot_general(
         are always summed in float32.
 
     Returns an array with the axes (batch, free axes of lhs, free axes of rhs).
-    Raises `ShapeError` when paired axes differ in size, `AxisError` for bad axes, `DtypeError` for a
-    narrower preferred dtype.
+    Raises `ShapeError` when paired axes differ in size, `AxisError` for bad axes, `DtypeError` for
+    a narrower preferred dtype.
 
     >>> x, y = np.ones((5, 2, 3), "float32"), np.ones((5, 3, 4), "float32")
     >>> dot_general(x, y, (((2,), (1,)), ((0,), (0,)))).shape
@@ -119,8 +120,8 @@ class _Plan:
     """What an operation on operands of given ranks does.
 
     Attributes:
-      kind: "dot" (at most matrices, one contracted axis, no batch), "multiply" (nothing contracted),
-        "merge" (a matrix product after merging axes), "batched".
+      kind: "dot" (at most matrices, one contracted axis, no batch), "multiply" (nothing
+        contracted), "merge" (a matrix product after merging axes), "batched".
       lhs_free, rhs_free: axes that are neither contracted nor batch.
       lhs_order, rhs_order: permutations for "dot" (None: as they are) and "multiply".
       orders: for the other kinds, permutations of lhs to (batch, free, contract) and of rhs to
@@ -146,8 +147,8 @@ def _plan(numbers: DotDimensionNumbers, lhs_ndim: int, rhs_ndim: int) -> _Plan:
         if len(set(axes)) != len(axes) or any(not 0 <= a < ndim for a in axes):
             raise AxisError(
                 at_user_line(
-                    f"dot_general: the axes {contract} to contract and {batch} of the batch must be "
-                    f"different axes of {side}, which has {ndim}."
+                    f"dot_general: the axes {contract} to contract and {batch} of the batch must "
+                    f"be different axes of {side}, which has {ndim}."
                 )
             )
     if len(lhs_contract) != len(rhs_contract) or len(lhs_batch) != len(rhs_batch):
@@ -236,8 +237,8 @@ def contraction_dtype(operation: str, dtype: np.dtype, preferred: np.dtype | Non
     if not compatible or preferred.itemsize < dtype.itemsize:
         raise DtypeError(
             at_user_line(
-                f"{operation} of {dtype} with preferred_element_type={preferred}: it must be of the "
-                f"same kind as the operands (or float for integers) and not narrower. "
+                f"{operation} of {dtype} with preferred_element_type={preferred}: it must be of "
+                "the same kind as the operands (or float for integers) and not narrower. "
                 "Convert the result instead."
             )
         )
@@ -375,8 +376,12 @@ def _transposed(numbers: DotDimensionNumbers, lhs_ndim: int, rhs_ndim: int) -> A
         )
 
     return (
-        rule(plan.rhs_free, rhs_contract, rhs_batch, of_rhs, plan.lhs_free, lhs_contract, lhs_batch),
-        rule(plan.lhs_free, lhs_contract, lhs_batch, of_lhs, plan.rhs_free, rhs_contract, rhs_batch),
+        rule(
+            plan.rhs_free, rhs_contract, rhs_batch, of_rhs, plan.lhs_free, lhs_contract, lhs_batch
+        ),
+        rule(
+            plan.lhs_free, lhs_contract, lhs_batch, of_lhs, plan.rhs_free, rhs_contract, rhs_batch
+        ),
     )
 
 

@@ -59,6 +59,19 @@ def as_array(operation: str, x: ArrayLike) -> Array:
     )
 
 
+def owned_array(operation: str, x: ArrayLike) -> Array:
+    """As `as_array`, but never sharing memory that its owner may change: writeable arrays are copied.
+
+    For operations whose result may be a view of their operand, or the operand itself.
+    """
+    if isinstance(x, Array):
+        return x
+    array = as_array(operation, x)
+    if isinstance(array._buffer, np.ndarray) and array._buffer.flags.writeable:
+        return Array(array._buffer.copy(), array._weak)
+    return array
+
+
 def _python_scalar(x: Any, dtype: np.dtype) -> np.ndarray:
     if dtype is dtypes.int32 and not -(2**31) <= x < 2**31:
         if not -(2**63) <= x < 2**64:

@@ -1,8 +1,8 @@
 """Blocks at positions that are known only at run time: dynamic_slice and dynamic_update_slice.
 
-They are each other's transpose. A batch of them at different positions is a gather or a scatter; at one
-position they stay what they are, which is what loops over a buffer compile best from. Depends on
-`gather` and `pad_slice`.
+They are each other's transpose. A batch of them at different positions is a gather or a scatter; at
+one position they stay what they are, which is what loops over a buffer compile best from. Depends
+on `gather` and `pad_slice`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from rtfunc.ops.shape import broadcast_in_dim_p, normalize_axis, reshape_p
 def _positions(
     operation: str, shape: tuple[int, ...], starts: Any
 ) -> tuple[tuple[int, ...] | None, list[Array]]:
-    """Start positions with negative ones counted from the end: as ints if all are, and as Arrays."""
+    """Starts with negative ones counted from the end: as ints if all are, and as Arrays."""
     if isinstance(starts, (Array, np.ndarray)):
         if len(starts.shape) != 1:
             raise ShapeError(
@@ -86,9 +86,10 @@ def _clamped(start: int, size: int, dim: int) -> int:
 
 
 def dynamic_slice(x: ArrayLike, starts: Any, sizes: Sequence[int]) -> Array:
-    """The block of shape `sizes` of `x` that begins at `starts`, integer scalars that may be traced.
+    """The block of shape `sizes` of `x` that begins at `starts`.
 
-    Negative starts count from the end. The block is moved inside where it would reach out.
+    Starts are integer scalars, which may be traced; negative ones count from the end. The block is
+    moved inside where it would reach out.
 
     >>> dynamic_slice(np.arange(5, dtype="int32"), (3,), (3,))
     Array([2, 3, 4], dtype=int32)
@@ -250,7 +251,7 @@ def _update_jvp(primitive: Any, primals: Any, tangents: Any) -> Any:
 
 
 def _update_vjp(primitive: Any, needed: Any, operands: Any) -> Any:
-    x, update, *starts = operands
+    _, update, *starts = operands
 
     def pullback(ct: Any) -> list[Any]:
         zeros = filled(update.shape, 0, ct.dtype)
@@ -318,7 +319,7 @@ def dynamic_slice_in_dim(x: ArrayLike, start: ArrayLike, size: int, axis: int = 
 def dynamic_index_in_dim(
     x: ArrayLike, index: ArrayLike, axis: int = 0, keepdims: bool = True
 ) -> Array:
-    """The element of `x` at `index` along `axis`, which stays with size 1 unless `keepdims` is False.
+    """The element of `x` at `index` along `axis`, which stays, with size 1, if `keepdims`.
 
     >>> dynamic_index_in_dim(np.arange(5, dtype="int32"), 3, keepdims=False)
     Array(3, dtype=int32)

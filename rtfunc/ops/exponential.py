@@ -8,7 +8,7 @@ import numpy as np
 
 from rtfunc.core import dtypes
 from rtfunc.ops.arithmetic import add, div, mul, neg, sub
-from rtfunc.ops.comparison import eq
+from rtfunc.ops.comparison import bitwise_and, eq
 from rtfunc.ops.convert import scalar
 from rtfunc.ops.elementwise import binary, elementwise, unary
 from rtfunc.ops.select import select
@@ -134,9 +134,9 @@ def _power_by_exponent(t: Any, z: Any, x: Any, y: Any) -> Any:
 
 
 def _power_by_base(t: Any, z: Any, x: Any, y: Any) -> Any:
-    """t y x**(y-1), 0 where y = 0."""
-    one = scalar(1, y.dtype)
-    exponent = select(eq(y, scalar(0, y.dtype)), one, sub(y, one))
+    """t y x**(y-1), 0 where x = y = 0."""
+    zero, one = scalar(0, y.dtype), scalar(1, y.dtype)
+    exponent = select(bitwise_and(eq(x, zero), eq(y, zero)), one, sub(y, one))
     return mul(t, mul(y, power(x, exponent)))
 
 

@@ -1,8 +1,8 @@
 """Eager kernels of gather and scatter, for NumPy and CuPy.
 
-Both address the operand as a table: the axes that indices select come first and are numbered together
-by one linear row number, the axes that a window covers whole are the row's contents. `layout` works
-out that view once per combination of shapes. Depends on `dtypes` only.
+Both address the operand as a table: the axes that indices select come first and are numbered
+together by one linear row number, the axes that a window covers whole are the row's contents.
+`layout` works out that view once per combination of shapes. Depends on `dtypes` only.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def gather_impl(
         rows = xp.where(valid, rows, 0)
     moved = operand.transpose(plan.permutation)
     split = len(plan.permutation) - len(plan.row)
-    if split == 1 or moved.flags.c_contiguous:
+    if split < 2 or moved.flags.c_contiguous:
         table = moved if split == 1 else moved.reshape((plan.rows, *plan.row))
         out = table.take(rows, 0, None, "clip") if xp is np else table[rows]
     else:

@@ -114,7 +114,9 @@ def _jvp(
     _, t_body, t_carry = split(tangents, *sizes)
     fixed = tuple(t is not None for t in t_body)
     moving = tuple(t is not None for t in t_carry)
-    new_condition, new_body, moving = _jvp_graphs(condition, body, condition_constants, fixed, moving)
+    new_condition, new_body, moving = _jvp_graphs(
+        condition, body, condition_constants, fixed, moving
+    )
     starts = [
         zeros_like(x) if t is None else t
         for x, t in zip(chosen(moving, carry), chosen(moving, t_carry))

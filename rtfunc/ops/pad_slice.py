@@ -1,7 +1,8 @@
 """Cutting and joining: slice, pad and concatenate.
 
-Like `shape`, none of them computes anything. slice and pad are each other's transpose. `dynamic_slice`
-has their like for positions that are known only at run time. Depends on `select` and `shape`.
+Like `shape`, none of them computes anything. slice and pad are each other's transpose. The module
+`dynamic_slice` has their like for positions that are known only at run time. Depends on `select`
+and `shape`.
 """
 
 from __future__ import annotations
@@ -182,8 +183,8 @@ slice_p = Primitive(
 def pad(x: ArrayLike, value: ArrayLike, padding_config: Sequence[tuple[int, int, int]]) -> Array:
     """`x` with the scalar `value` around it and between its elements.
 
-    `padding_config` has (low, high, interior) for each axis: so many before, after, and between every
-    two elements. A negative low or high removes elements, after the interior ones were inserted.
+    `padding_config` has (low, high, interior) for each axis: so many before, after, and between
+    every two elements. A negative low or high removes elements, the interior ones included.
 
     >>> pad(np.ones(2, "int32"), 0, [(1, 2, 1)])
     Array([0, 1, 0, 1, 0, 0], dtype=int32)
@@ -227,8 +228,8 @@ def _pad_infer(x: Aval, value: Aval, *, low: Any, high: Any, interior: Any) -> A
     if any(n < 0 for n in shape) or any(i < 0 for i in interior):
         raise ShapeError(
             at_user_line(
-                f"pad of {x} with low {low}, high {high}, interior {interior} gives the shape {shape}: "
-                "sizes and interior padding are not negative."
+                f"pad of {x} with low {low}, high {high}, interior {interior} gives the shape "
+                f"{shape}: sizes and interior padding are not negative."
             )
         )
     return Aval(shape, x.dtype)

@@ -9,7 +9,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import Aval, broadcast_shapes
 from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.core.primitive import Primitive
-from rtfunc.ops.comparison import bitwise_and, ge, le
+from rtfunc.ops.comparison import bitwise_and, bitwise_not, ge, le
 from rtfunc.ops.convert import as_array, check_same_dtype, promote, scalar
 from rtfunc.ops.elementwise import batch_elementwise, broadcast_to, elementwise, unbroadcast
 
@@ -91,9 +91,9 @@ clamp_p = elementwise(
     _clamp_impl,
     over=dtypes.real_numeric,
     derivatives=(
-        lambda t, y, low, x, high: select(~ge(x, low), t, scalar(0, t.dtype)),
+        lambda t, y, low, x, high: select(bitwise_not(ge(x, low)), t, scalar(0, t.dtype)),
         lambda t, y, low, x, high: _within(t, low, x, high),
-        lambda t, y, low, x, high: select(~le(x, high), t, scalar(0, t.dtype)),
+        lambda t, y, low, x, high: select(bitwise_not(le(x, high)), t, scalar(0, t.dtype)),
     ),
     half=False,
 )

@@ -19,7 +19,7 @@ from rtfunc.core.batching import at_front
 from rtfunc.core.dtypes import as_dtype
 from rtfunc.core.errors import AxisError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive, linear_jvp, primitives, transposing
-from rtfunc.ops.convert import as_array, convert
+from rtfunc.ops.convert import convert, owned_array
 
 
 def normalize_axis(operation: str, axis: Any, ndim: int) -> int:
@@ -68,7 +68,7 @@ def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Array:
     Array([[0, 1, 2],
            [3, 4, 5]], dtype=int32)
     """
-    x = as_array("reshape", x)
+    x = owned_array("reshape", x)
     return reshape_p.bind(x, shape=_fill_unknown(x.shape, shape))
 
 
@@ -127,7 +127,7 @@ def transpose(x: ArrayLike, permutation: Sequence[int] | None = None) -> Array:
     >>> transpose(np.zeros((2, 3, 4), "float32"), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    x = as_array("transpose", x)
+    x = owned_array("transpose", x)
     if permutation is None:
         order = tuple(range(x.ndim))[::-1]
     else:
@@ -184,7 +184,7 @@ def broadcast_in_dim(x: ArrayLike, shape: Sequence[int], axes: Sequence[int]) ->
     Array([[0, 0, 0],
            [1, 1, 1]], dtype=int32)
     """
-    x = as_array("broadcast_in_dim", x)
+    x = owned_array("broadcast_in_dim", x)
     shape, axes = as_shape(shape), tuple(axes)
     _broadcast_infer(x.aval, shape=shape, axes=axes)
     kept = [i for i, n in enumerate(x.shape) if n == shape[axes[i]]]
@@ -251,7 +251,7 @@ def full(shape: int | Sequence[int], value: ArrayLike, dtype: Any = None) -> Arr
     >>> full((2,), 7)
     Array([7, 7], dtype=int32)
     """
-    value = as_array("full", value)
+    value = owned_array("full", value)
     value = convert(value, value.dtype if dtype is None else as_dtype(dtype))
     return broadcast_in_dim(value, as_shape(shape), ()) if not value.shape else value
 
@@ -265,7 +265,7 @@ def rev(x: ArrayLike, axes: Sequence[int]) -> Array:
     >>> rev(np.arange(3, dtype="int32"), (0,))
     Array([2, 1, 0], dtype=int32)
     """
-    x = as_array("rev", x)
+    x = owned_array("rev", x)
     return rev_p.bind(x, axes=normalize_axes("rev", axes, x.ndim))
 
 
@@ -297,7 +297,7 @@ def squeeze(x: ArrayLike, axes: Sequence[int] | None = None) -> Array:
     >>> squeeze(np.zeros((1, 3, 1), "float32"), (0,)).shape
     (3, 1)
     """
-    x = as_array("squeeze", x)
+    x = owned_array("squeeze", x)
     if axes is None:
         dropped = tuple(i for i, n in enumerate(x.shape) if n == 1)
     else:
@@ -317,7 +317,7 @@ def expand_dims(x: ArrayLike, axes: Sequence[int]) -> Array:
     >>> expand_dims(np.zeros((3,), "float32"), (0, 2)).shape
     (1, 3, 1)
     """
-    x = as_array("expand_dims", x)
+    x = owned_array("expand_dims", x)
     ndim = x.ndim + len(axes)
     added = normalize_axes("expand_dims", tuple(axes), ndim)
     sizes = iter(x.shape)

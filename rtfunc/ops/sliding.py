@@ -1,8 +1,8 @@
 """Geometry of sliding windows, for convolutions and windowed reductions.
 
 Along one axis, a window of `window` elements that lie `window_dilation` apart slides in steps of
-`stride` over `size` elements that lie `base_dilation` apart, with `low` and `high` positions of padding
-around them. Depends on `core` only.
+`stride` over `size` elements that lie `base_dilation` apart, with `low` and `high` positions of
+padding around them. Depends on `core` only.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ def positive(operation: str, name: str, values: Any, count: int) -> tuple[int, .
         found = ()
     if len(found) != count or any(v < 1 for v in found):
         raise ArgumentError(
-            at_user_line(
-                f"{operation} takes {count} positive integers as {name}, not {values!r}."
-            )
+            at_user_line(f"{operation} takes {count} positive integers as {name}, not {values!r}.")
         )
     return found
 
@@ -106,7 +104,7 @@ def pads_of_transpose(
     base_dilation: int,
     window_dilation: int,
 ) -> tuple[int, int]:
-    """Padding of the windows over a cotangent that yield the operand's: strides become dilations."""
+    """Padding for the windows over a cotangent; strides and base dilations change places there."""
     extent = dilated(window, window_dilation)
     before = extent - low - 1
     after = dilated(size, base_dilation) + extent - 1 - dilated(out_size, stride) - before
@@ -129,8 +127,8 @@ def meeting_slices(
     """For each element of the window, the windows in which it meets the operand, and where.
 
     Along one axis: element k of window o lies at o * stride + k * window_dilation - low, which is
-    element i of the operand if it equals i * base_dilation. Returns for each k slices over o and i, or
-    None where they never meet.
+    element i of the operand if it equals i * base_dilation. Returns for each k slices over o and i,
+    or None where they never meet.
     """
     found: list[Meeting | None] = []
     # Windows that meet for one k lie `step` apart.

@@ -257,8 +257,7 @@ def _top_k_vjp(primitive: Primitive, needed: Any, operands: Any, *, k: int) -> A
         ct = cts[0]
         if ct is None:
             return [None]
-        missing = [(0, 0)] * last + [(0, x.shape[last] - k)]
-        ct = pad(ct, missing)
+        ct = pad(ct, 0, [(0, 0, 0)] * last + [(0, x.shape[last] - k, 0)])
         return [sort_p.bind(permutation, ct, axis=last, num_keys=1)[1]]
 
     values, indices = (slice_in_dim(a, 0, k, axis=last) for a in (ordered, permutation))

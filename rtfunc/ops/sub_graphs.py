@@ -139,9 +139,7 @@ def derivative_flow(graph: Graph, marked: Sequence[bool]) -> tuple[bool, ...]:
             continue
         rule = flow_rules.get(equation.primitive)
         flows = rule(marks, **equation.params) if rule else (True,) * len(equation.outputs)
-        reached.update(
-            v for v, f in zip(equation.outputs, flows) if f and is_inexact(v.aval.dtype)
-        )
+        reached.update(v for v, f in zip(equation.outputs, flows) if f and is_inexact(v.aval.dtype))
     graph.derived[key] = result = tuple(a in reached for a in graph.outputs)
     return result
 

@@ -7,14 +7,13 @@ sends each window's cotangent to its first maximum: `select_and_scatter_add`, wh
 `select_and_gather_add`; the pair is closed under differentiation.
 
 All kernels go over the elements of the window, and for each element over all windows at once: the
-windows and operand positions that meet there are two strided slices (`sliding.meeting_slices`), so no
-padded or dilated copy is made. Depends on `arithmetic`, `shape`, `pad_slice`, `sliding`.
+windows and operand positions that meet there are two strided slices (`sliding.meeting_slices`), so
+no padded or dilated copy is made. Depends on `arithmetic`, `shape`, `pad_slice`, `sliding`.
 """
 
 from __future__ import annotations
 
 import builtins
-import math
 import operator
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
@@ -34,11 +33,9 @@ from rtfunc.core.errors import (
 )
 from rtfunc.core.graph_transforms import stage
 from rtfunc.core.primitive import Primitive, linear_jvp, transposing, zeros_like
-from rtfunc.ops.arithmetic import add, integer_pow, maximum, minimum, mul, sub
-from rtfunc.ops.convert import as_array, check_same_dtype, convert, scalar
-from rtfunc.ops.pad_slice import pad
-from rtfunc.ops.pad_slice import slice as slice_array
-from rtfunc.ops.shape import broadcast_in_dim
+from rtfunc.ops.arithmetic import add, maximum, minimum, mul
+from rtfunc.ops.convert import check_same_dtype, promote, scalar
+from rtfunc.ops.pad_slice import owned_array, pad, slice_
 from rtfunc.ops.sliding import (
     as_pads,
     dilated,
@@ -126,7 +123,7 @@ def _slide(
 
 
 def _slide_doubling(xp: Any, ufunc: Any, x: Any, axis: int, window: int) -> Any:
-    """Windows of step 1 over `x`, without padding: from those of half the size, as often as fits."""
+    """Windows of step 1 over `x`, without padding: each size from windows of half that size."""
     before = (slice(None),) * axis
     out_size = x.shape[axis] - window + 1
     power, size, taken, out = x, 1, 0, None
@@ -186,9 +183,7 @@ def _padded(xp: Any, x: Any, axis: int, low: int, high: int, value: Any) -> Any:
     return out
 
 
-def _batch(
-    primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, **params: Any
-) -> Any:
+def _batch(primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, **params: Any) -> Any:
     axis = next(d for d in batch_axes if d is not None)
     operands = [to_axis(x, d, axis, batch.size) for x, d in zip(operands, batch_axes)]
     return primitive.bind(*operands, **_with_axis(params, axis)), axis
@@ -292,14 +287,15 @@ def _chosen(xp: Any, x: Any, select: str, params: dict[str, Any]) -> Iterator[An
     meetings = _meetings(x.shape, _out_shape(x.shape, params), params)
     name = "reduce_window_max" if select == "max" else "reduce_window_min"
     extremum = _extrema[name].impl(xp, x, **params)
-    open_windows = xp.ones(extremum.shape, bool)
+    undecided = xp.ones(extremum.shape, bool)
+    has_nan = dtypes.is_float(x.dtype) and bool(xp.isnan(extremum).any())
     for windows, elements in taps(meetings):
-        part, best = x[elements], extremum[windows]
-        hit = part == best
-        if dtypes.is_float(x.dtype):
+        part = x[elements]
+        hit = part == extremum[windows]
+        if has_nan:
             hit |= part != part
-        hit &= open_windows[windows]
-        open_windows[windows] &= ~hit
+        hit &= undecided[windows]
+        undecided[windows] ^= hit
         yield windows, elements, hit
 
 
@@ -402,9 +398,15 @@ def _window_function(primitive: Primitive, doc: str) -> Callable[..., Array]:
         base_dilation: Sequence[int] | None = None,
         window_dilation: Sequence[int] | None = None,
     ) -> Array:
-        x = as_array(name, operand)
+        x = owned_array(name, operand)
         params = _params(
-            name, x.shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
+            name,
+            x.shape,
+            window_dimensions,
+            window_strides,
+            padding,
+            base_dilation,
+            window_dilation,
         )
         return primitive.bind(x, **params)
 
@@ -432,15 +434,15 @@ def reduce_window(
     base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
 ) -> Array:
-    """Combine the elements of each window of `operand` with `computation`, as `jax.lax.reduce_window`.
+    """Reduce each window of `operand` with `computation`, as `jax.lax.reduce_window`.
 
     Arguments:
       operand: array of rank n.
-      init_value: scalar that starts each window, and the value of padding.
-      computation: addition, multiplication, maximum or minimum: a function of rtfunc, operator, NumPy
-        or Python, or one of your own that does the same.
-      window_dimensions, window_strides, base_dilation, window_dilation: n positive integers; strides
-        and dilations are 1 by default.
+      init_value: scalar that starts each window. What is padding does not take part.
+      computation: addition, multiplication, maximum or minimum: a function of rtfunc, operator,
+        NumPy or Python, or one of your own that does the same.
+      window_dimensions, window_strides, base_dilation, window_dilation: n positive integers;
+        strides and dilations are 1 by default.
       padding: "VALID", "SAME", "SAME_LOWER", or n pairs (low, high), which may be negative.
 
     Raises `UnsupportedError` for another computation.
@@ -449,7 +451,7 @@ def reduce_window(
     >>> reduce_window(x, -np.inf, max, (2,), (2,))
     Array([1., 3., 5.], dtype=float32)
     """
-    x = as_array("reduce_window", operand)
+    x = owned_array("reduce_window", operand)
     params = _params(
         "reduce_window",
         x.shape,
@@ -459,7 +461,14 @@ def reduce_window(
         base_dilation,
         window_dilation,
     )
-    init = convert(as_array("reduce_window", init_value), x.dtype)
+    _, init = promote("reduce_window", x, init_value)
+    if init.dtype != x.dtype:
+        raise DtypeError(
+            at_user_line(
+                f"reduce_window of {x.dtype} takes an init_value of that dtype, not {init.dtype}. "
+                "For integers, start a maximum with rtfunc.numpy.iinfo(dtype).min."
+            )
+        )
     if init.shape:
         raise ShapeError(
             at_user_line(f"reduce_window takes a scalar init_value, not shape {init.shape}.")
@@ -472,15 +481,9 @@ def reduce_window(
             return out
         return maximum(out, init) if kind == "max" else minimum(out, init)
     if kind == "mul":
-        return mul(_window_product(x, init, params), init)
+        return mul(_window_product(x, params), init)
     out = reduce_window_sum_p.bind(x, **params)
-    if _is_value(init, 0):
-        return out
-    # The init value starts each window and stands at each position that is padding.
-    ones = broadcast_in_dim(scalar(1, x.dtype), x.shape, ())
-    present = reduce_window_sum_p.bind(ones, **params)
-    whole = scalar(1 + math.prod(params["window_dimensions"]), x.dtype)
-    return add(out, mul(init, sub(whole, present)))
+    return out if _is_value(init, 0) else add(out, init)
 
 
 def _is_value(x: Array, value: Any) -> bool:
@@ -514,9 +517,9 @@ def _computation(computation: Any, dtype: np.dtype) -> str:
     if kind not in ("add", "mul", "max", "min"):
         raise UnsupportedError(
             at_user_line(
-                "reduce_window has kernels for addition, multiplication, maximum and minimum, which "
-                f"{getattr(computation, '__name__', computation)!r} is not. Take the windows apart with "
-                "slices (or conv_general_dilated_patches) and reduce them along their own axis."
+                "reduce_window has kernels for addition, multiplication, maximum and minimum, "
+                f"which {getattr(computation, '__name__', computation)!r} is not. Take the "
+                "windows apart with slices and reduce them along an axis of their own."
             )
         )
     return kind
@@ -534,26 +537,23 @@ def _traced_computation(computation: Any, dtype: np.dtype) -> str:
     return equation.primitive.name if {*equation.inputs} == {*graph.inputs} else ""
 
 
-def _window_product(x: Any, init: Any, params: dict[str, Any]) -> Any:
-    """The product of each window with `init` as padding, one axis after the other."""
+def _window_product(x: Any, params: dict[str, Any]) -> Any:
+    """The product of each window, one axis after the other."""
     for axis in range(x.ndim):
         window, stride = params["window_dimensions"][axis], params["window_strides"][axis]
-        (low, high), base = params["padding"][axis], params["base_dilation"][axis]
+        low, high = params["padding"][axis]
         apart = params["window_dilation"][axis]
         config = [(0, 0, 0)] * x.ndim
-        config[axis] = (low, high, base - 1)
-        # Padding counts once for each element of the window it stands for: before this axis, windows
-        # of the axes already done stand at each position.
-        done = math.prod(params["window_dimensions"][:axis])
-        x = pad(x, integer_pow(init, done), tuple(config))
+        config[axis] = (low, high, params["base_dilation"][axis] - 1)
+        x = pad(x, scalar(1, x.dtype), config)
         count = window_count(x.shape[axis], dilated(window, apart), stride)
+        start, limit, steps = [0] * x.ndim, list(x.shape), [1] * x.ndim
+        steps[axis] = stride
         product = None
         for k in range(window):
-            start = [0] * x.ndim
-            limit, steps = list(x.shape), [1] * x.ndim
-            start[axis], steps[axis] = k * apart, stride
-            limit[axis] = k * apart + (count - 1) * stride + 1 if count else start[axis]
-            part = slice_array(x, start, limit, steps)
+            start[axis] = k * apart if count else 0
+            limit[axis] = start[axis] + (count - 1) * stride + 1 if count else 0
+            part = slice_(x, start, limit, steps)
             product = part if product is None else mul(product, part)
         x = product
     return x

@@ -1,9 +1,12 @@
 """OpenBLAS from compiled code: found by name, right, and on the pool's threads without deadlock."""
 
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from ctypes import CFUNCTYPE, byref, c_char, c_int32, c_int64, c_void_p
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +158,37 @@ def test_products_after_a_fork(products, matrices):
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
     np.testing.assert_array_equal(products.multiply(a, b[0]), expected)
+
+
+def test_changing_the_count_while_products_run_leaves_a_clean_exit(tmp_path):
+    program = f"""
+import ctypes, random, threading
+import numpy as np
+from rtfunc.compiler.cpu import blas, engine, threads
+module = engine.compile_module('''{PRODUCTS}''')
+multiply = module.function("multiply", None, *[ctypes.c_void_p] * 3, ctypes.c_int32)
+def work(seed):
+    generator = random.Random(seed)
+    a, b, c = (np.ones((150, 150)) for _ in range(3))
+    for _ in range(60):
+        threads.set_num_threads(generator.randint(1, 6))
+        multiply(a.ctypes.data, b.ctypes.data, c.ctypes.data, 150)
+        assert (c == 150).all()
+workers = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"RTFUNC_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
 
 
 @pytest.mark.parametrize("count", [1, 2])

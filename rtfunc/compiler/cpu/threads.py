@@ -109,8 +109,9 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Set how many threads parallel calls may use from now on, the caller's included; 1 turns the
-    pool off.
+    """Set how many threads parallel calls may use from now on, the caller's included.
+
+    1 turns the pool off. Waits for a parallel call that is open in another thread.
 
     Args:
         count: from 1 to 1024. More than `available_cpus()` makes everything slower.

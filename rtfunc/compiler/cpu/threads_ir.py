@@ -427,7 +427,19 @@ collected:
 """
 
 CONTROL = """
+; Waits for an open region to end: OpenBLAS's number of threads is only ever set by who is busy, as
+; it starts threads of its own without a lock that would hold two callers apart.
 define void @pool_configure(i64 %threads, i64 %spins) nounwind {
+entry:
+  br label %claim
+claim:
+  %pair = cmpxchg ptr @busy, i32 0, i32 1 acquire monotonic
+  %mine = extractvalue {i32, i1} %pair, 1
+  br i1 %mine, label %configure, label %wait
+wait:
+  %0 = call i32 @sched_yield()
+  br label %claim
+configure:
   store atomic i64 %spins, ptr @spins monotonic, align 8
   store atomic i64 %threads, ptr @threads monotonic, align 8
   %blas = load ptr, ptr @blas
@@ -438,6 +450,7 @@ tell:
   call void %blas(i32 %threads.int)
   br label %done
 done:
+  store atomic i32 0, ptr @busy release, align 4
   ret void
 }
 

@@ -21,7 +21,6 @@ AXES = [(), (0,), (2,), (0, 2), (1, 2), (0, 1, 2)]
 FLOATS = [
     *(Sample((X,), {"axes": axes}, dtypes=HALF) for axes in AXES),
     Sample((np.array(1.5),), {"axes": ()}, note="0-d"),
-    Sample((EMPTY,), {"axes": (1,)}, note="over size 0"),
     Sample((EMPTY,), {"axes": (0, 2)}, note="beside size 0"),
     Sample((X.T[::-1],), {"axes": (0, 1)}, note="transposed"),
     Sample(
@@ -49,8 +48,14 @@ TIES = [
     Sample((BOOLEANS,), {"axes": (1,)}, note="booleans"),
 ]
 ZEROS = [
-    Sample((np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 4.0]]),), {"axes": (1,)}, note="zeros"),
+    Sample(
+        (np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 4.0], [1.0, 2.0, 3.0]]),),
+        {"axes": (1,)},
+        note="zeros",
+    ),
 ]
+OVER_NOTHING = Sample((EMPTY,), {"axes": (1,)}, note="over size 0")
+INFINITE = Sample((EMPTY,), {"axes": (1,)}, check_derivatives=False, note="over size 0")
 LOGICAL = [
     *(Sample((BOOLEANS,), {"axes": axes}) for axes in ((), (0,), (1,), (0, 1))),
     Sample((np.array(True),), {"axes": ()}, note="0-d"),
@@ -73,10 +78,10 @@ ARG = [
 ]
 
 SAMPLES = {
-    "reduce_sum": [*FLOATS, *WHOLE, *COMPLEX],
-    "reduce_prod": [*FLOATS, *WHOLE, *COMPLEX, *ZEROS],
-    "reduce_max": [*FLOATS, *WHOLE, *TIES],
-    "reduce_min": [*FLOATS, *WHOLE, *TIES],
+    "reduce_sum": [*FLOATS, OVER_NOTHING, *WHOLE, *COMPLEX],
+    "reduce_prod": [*FLOATS, OVER_NOTHING, *WHOLE, *COMPLEX, *ZEROS],
+    "reduce_max": [*FLOATS, INFINITE, *WHOLE, *TIES],
+    "reduce_min": [*FLOATS, INFINITE, *WHOLE, *TIES],
     "reduce_and": LOGICAL,
     "reduce_or": LOGICAL,
     "argmax": ARG,

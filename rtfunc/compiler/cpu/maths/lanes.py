@@ -104,7 +104,7 @@ class Lanes:
         return self._binary(other, "fmul", "mul")
 
     def __truediv__(self, other: Lanes | float) -> Lanes:
-        return self._binary(other, "fdiv", "sdiv")
+        return Lanes(self.builder, self.builder.fdiv(self.value, self.like(other).value))
 
     def __radd__(self, other: float) -> Lanes:
         return self.like(other) + self

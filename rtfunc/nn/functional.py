@@ -1,0 +1,329 @@
+"""Every function of `rtfunc.nn` without parameters of its own, under the names of torch.nn.functional.
+
+In `rtfunc.nn` a name that a layer has (`dropout`, `embedding`, `layer_norm`, ...) is the layer; the
+plain function that it applies is here, with its weights as arguments. Functions whose names no layer has
+(activations, losses, `linear`) are the same in both places. Depends on `rtfunc.numpy`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rtfunc import numpy as rnp
+from rtfunc import random
+from rtfunc.core import dtypes
+from rtfunc.core.array import Array, ArrayLike
+from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
+from rtfunc.core.trace import Tracer
+from rtfunc.nn.activations import *  # noqa: F403
+from rtfunc.nn.losses import *  # noqa: F403
+from rtfunc.ops.convert import as_array, promote, promote_inexact
+
+# Linear maps
+
+
+def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
+    """x @ weight.T + bias.
+
+    Arguments: x: (..., in); weight: (out, in); bias: (out,). Returns (..., out).
+
+    Raises `ShapeError` unless the last axis of x has size in.
+
+    >>> import rtfunc.numpy as rnp
+    >>> linear(rnp.ones((2, 3)), rnp.ones((1, 3)), rnp.ones(1))
+    Array([[4.],
+           [4.]], dtype=float32)
+    """
+    x, weight = promote("linear", x, weight)
+    if weight.ndim != 2:
+        raise ShapeError(
+            at_user_line(f"linear takes a weight of shape (out, in), not {weight.shape}.")
+        )
+    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            at_user_line(
+                f"linear: the input has shape {x.shape}, but the weight of shape {weight.shape} "
+                f"expects {weight.shape[1]} features on the last axis."
+            )
+        )
+    out = rnp.matmul(x, weight.mT)
+    return out if bias is None else out + bias
+
+
+def bilinear(
+    x: ArrayLike, y: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None
+) -> Array:
+    """x^T weight[k] y + bias[k] for every k.
+
+    Arguments: x: (..., in1); y: (..., in2); weight: (out, in1, in2); bias: (out,). Returns (..., out).
+
+    >>> import rtfunc.numpy as rnp
+    >>> bilinear(rnp.ones((2, 3)), rnp.ones((2, 4)), rnp.ones((1, 3, 4)))
+    Array([[12.],
+           [12.]], dtype=float32)
+    """
+    x, y, weight = promote("bilinear", x, y, weight)
+    if weight.ndim != 3 or (x.shape[-1:], y.shape[-1:]) != (weight.shape[1:2], weight.shape[2:]):
+        raise ShapeError(
+            at_user_line(
+                f"bilinear: inputs of shapes {x.shape} and {y.shape} do not fit the weight of shape "
+                f"{weight.shape}, which is (out, in1, in2)."
+            )
+        )
+    out = rnp.einsum("...i,oij,...j->...o", x, weight, y)
+    return out if bias is None else out + bias
+
+
+def embedding(indices: ArrayLike, weight: ArrayLike, padding_index: int | None = None) -> Array:
+    """The rows of `weight` at `indices`.
+
+    Arguments: indices: integers (...); weight: (number, features); padding_index: a row that gets no
+    gradient. Returns (..., features).
+
+    Raises `ArgumentError` for an index outside the table where the values are known; inside `jit` such
+    a row is NaN.
+
+    >>> import rtfunc.numpy as rnp
+    >>> embedding(rnp.array([2, 0]), rnp.arange(6.0).reshape(3, 2))
+    Array([[4., 5.],
+           [0., 1.]], dtype=float32)
+    """
+    indices, weight = as_array("embedding", indices), as_array("embedding", weight)
+    if not dtypes.is_integer(indices.dtype):
+        raise DtypeError(
+            at_user_line(f"embedding takes integers as indices, not {indices.dtype}.")
+        )
+    check_range("embedding", "indices", indices, weight.shape[0])
+    out = rnp.take(weight, indices, axis=0)
+    if padding_index is None:
+        return out
+    padded = (indices == padding_index % weight.shape[0])[..., None]
+    return rnp.where(padded, stop_gradient(out), out)
+
+
+# Dropout
+
+
+def dropout(
+    x: ArrayLike, rate: float, key: Any, *, broadcast_axes: Sequence[int] = ()
+) -> Array:
+    """x with elements set to 0 with probability `rate`, the others divided by 1 - rate.
+
+    Arguments: broadcast_axes: axes along which elements are dropped together.
+
+    Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html.
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import random
+    >>> sorted(set(dropout(rnp.ones(100), 0.5, random.key(0)).tolist()))
+    [0.0, 2.0]
+    """
+    (x,) = promote_inexact("dropout", x)
+    if not 0 <= rate <= 1:
+        raise ArgumentError(at_user_line(f"dropout: the rate is from 0 to 1, but got {rate}."))
+    if rate == 0:
+        return x
+    if rate == 1:
+        return rnp.zeros_like(x)
+    together = {axis % max(x.ndim, 1) for axis in broadcast_axes}
+    shape = tuple(1 if i in together else n for i, n in enumerate(x.shape))
+    kept = random.bernoulli(key, 1 - rate, shape)
+    return rnp.where(kept, x / (1 - rate), 0.0)
+
+
+# Normalization
+
+
+def layer_norm(
+    x: ArrayLike,
+    normalized_shape: int | Sequence[int],
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    epsilon: float = 1e-5,
+) -> Array:
+    """(x - mean) / sqrt(variance + epsilon) * weight + bias over the last axes.
+
+    Arguments: normalized_shape: sizes of the last axes, over which mean and (biased) variance are
+    taken; weight, bias: of that shape.
+
+    Ba et al. 2016, https://arxiv.org/abs/1607.06450.
+
+    >>> import rtfunc.numpy as rnp
+    >>> layer_norm(rnp.array([[1.0, 3.0]]), 2, epsilon=0.0)
+    Array([[-1.,  1.]], dtype=float32)
+    """
+    (x,) = promote_inexact("layer_norm", x)
+    axes = trailing_axes("layer_norm", x, normalized_shape)
+    out = standardized(x, axes, epsilon)
+    return scaled(out, weight, bias).astype(x.dtype)
+
+
+def rms_norm(
+    x: ArrayLike,
+    normalized_shape: int | Sequence[int],
+    weight: ArrayLike | None = None,
+    epsilon: float | None = None,
+) -> Array:
+    """x / sqrt(mean(x**2) + epsilon) * weight over the last axes.
+
+    Arguments: normalized_shape: sizes of the last axes; epsilon: by default the dtype's machine
+    epsilon, as in PyTorch.
+
+    Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.
+
+    >>> import rtfunc.numpy as rnp
+    >>> rms_norm(rnp.array([[3.0, -3.0]]), 2, epsilon=0.0)
+    Array([[ 1., -1.]], dtype=float32)
+    """
+    (x,) = promote_inexact("rms_norm", x)
+    axes = trailing_axes("rms_norm", x, normalized_shape)
+    wide = x.astype(dtypes.compute_dtype(x.dtype))
+    epsilon = float(dtypes.finfo(wide.dtype).eps) if epsilon is None else epsilon
+    power = rnp.mean(rnp.square(wide), axis=axes, keepdims=True)
+    return scaled(wide / rnp.sqrt(power + epsilon), weight, None).astype(x.dtype)
+
+
+def group_norm(
+    x: ArrayLike,
+    num_groups: int,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    epsilon: float = 1e-5,
+) -> Array:
+    """Each group of channels of each example with mean 0 and variance 1, times weight plus bias.
+
+    Arguments: x: (N, C, ...); num_groups: divides C; weight, bias: (C,).
+
+    Wu and He 2018, https://arxiv.org/abs/1803.08494.
+
+    >>> import rtfunc.numpy as rnp
+    >>> group_norm(rnp.array([[1.0, 3.0, 5.0, 9.0]]), 2, epsilon=0.0)
+    Array([[-1.,  1., -1.,  1.]], dtype=float32)
+    """
+    (x,) = promote_inexact("group_norm", x)
+    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+        raise ShapeError(
+            at_user_line(
+                f"group_norm: an input of shape {x.shape} does not have channels on axis 1 that "
+                f"divide into {num_groups} groups."
+            )
+        )
+    grouped = x.reshape((x.shape[0], num_groups, -1))
+    out = standardized(grouped, (2,), epsilon).reshape(x.shape)
+    along = (1, x.shape[1]) + (1,) * (x.ndim - 2)
+    return scaled(out, _reshaped(weight, along), _reshaped(bias, along)).astype(x.dtype)
+
+
+def instance_norm(
+    x: ArrayLike,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    epsilon: float = 1e-5,
+) -> Array:
+    """Each channel of each example with mean 0 and variance 1, times weight plus bias.
+
+    Arguments: x: (N, C, ...); weight, bias: (C,).
+
+    Ulyanov et al. 2016, https://arxiv.org/abs/1607.08022.
+
+    >>> import rtfunc.numpy as rnp
+    >>> instance_norm(rnp.array([[[1.0, 3.0], [5.0, 9.0]]]), epsilon=0.0)
+    Array([[[-1.,  1.],
+            [-1.,  1.]]], dtype=float32)
+    """
+    x = as_array("instance_norm", x)
+    if x.ndim < 3:
+        raise ShapeError(
+            at_user_line(f"instance_norm takes an input (N, C, ...), not of shape {x.shape}.")
+        )
+    return group_norm(x, x.shape[1], weight, bias, epsilon)
+
+
+def batch_norm(
+    x: ArrayLike,
+    mean: ArrayLike,
+    variance: ArrayLike,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    epsilon: float = 1e-5,
+    axis: int = 1,
+) -> Array:
+    """(x - mean) / sqrt(variance + epsilon) * weight + bias, with one of each for every channel.
+
+    Arguments: x: channels on `axis`; mean, variance, weight, bias: (C,). The statistics are those of
+    the batch (`batch_statistics`) in training and running averages in evaluation.
+
+    Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167.
+
+    >>> import rtfunc.numpy as rnp
+    >>> batch_norm(rnp.array([[1.0], [3.0]]), rnp.array([2.0]), rnp.array([4.0]), epsilon=0.0)
+    Array([[-0.5],
+           [ 0.5]], dtype=float32)
+    """
+    (x,) = promote_inexact("batch_norm", x)
+    along = tuple(n if i == axis % x.ndim else 1 for i, n in enumerate(x.shape))
+    wide = x.astype(dtypes.compute_dtype(x.dtype))
+    # The factors are gathered per channel first, so that the array is passed over once.
+    factor = 1 / rnp.sqrt(rnp.asarray(variance) + epsilon)
+    if weight is not None:
+        factor = factor * weight
+    out = (wide - _reshaped(mean, along)) * _reshaped(factor, along)
+    return scaled(out, None, _reshaped(bias, along)).astype(x.dtype)
+
+
+def batch_statistics(x: ArrayLike, axis: int = 1) -> tuple[Array, Array]:
+    """Mean and biased variance of every channel, over all other axes: two arrays (C,).
+
+    >>> import rtfunc.numpy as rnp
+    >>> batch_statistics(rnp.array([[1.0], [3.0]]))
+    (Array([2.], dtype=float32), Array([1.], dtype=float32))
+    """
+    (x,) = promote_inexact("batch_statistics", x)
+    axes = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
+    wide = x.astype(dtypes.compute_dtype(x.dtype))
+    mean = rnp.mean(wide, axis=axes, keepdims=True)
+    variance = rnp.mean(rnp.square(wide - mean), axis=axes)
+    return mean.reshape((-1,)), variance
+
+
+# What they share
+
+
+def trailing_axes(
+    operation: str, x: Array, normalized_shape: int | Sequence[int]
+) -> tuple[int, ...]:
+    """The last axes of `x`, whose sizes must be `normalized_shape`."""
+    sizes = (
+        (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    )
+    if not sizes or x.shape[-len(sizes) :] != sizes:
+        raise ShapeError(
+            at_user_line(
+                f"{operation}: the input has shape {x.shape}, which does not end in the "
+                f"normalized shape {sizes}."
+            )
+        )
+    return tuple(range(x.ndim - len(sizes), x.ndim))
+
+
+def standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
+    """x with mean 0 and variance 1 over `axes`; 16-bit floats are computed, and left, in float32."""
+    x = x.astype(dtypes.compute_dtype(x.dtype))
+    centered = x - rnp.mean(x, axis=axes, keepdims=True)
+    variance = rnp.mean(rnp.square(centered), axis=axes, keepdims=True)
+    return centered / rnp.sqrt(variance + epsilon)
+
+
+def scaled(x: Array, weight: ArrayLike | None, bias: ArrayLike | None) -> Array:
+    """x * weight + bias, without what is None."""
+    if weight is not None:
+        x = x * weight
+    return x if bias is None else x + bias
+
+
+def _reshaped(x: ArrayLike | None, shape: tuple[int, ...]) -> Any:
+    return None if x is None else rnp.reshape(x, shape)

@@ -1,0 +1,260 @@
+"""All transforms of all kinds of control flow, against the same programs unrolled in Python."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import rtfunc.lax
+from rtfunc.core.array import Array
+from rtfunc.core.batching import batch_flat
+from rtfunc.core.dtypes import is_inexact
+from rtfunc.core.forward import jvp_flat
+from rtfunc.core.graph import evaluate
+from rtfunc.core.primitive import BatchAxis
+from rtfunc.core.reverse import vjp_flat
+from rtfunc.core.staging import trace_to_graph
+from tests.lax import unrolled
+from tests.lax.programs import PROGRAMS
+
+#: float64; the two sides add in different orders.
+TOLERANCE = 1e-11
+BATCH = 3
+
+every_program = pytest.mark.parametrize("name", PROGRAMS)
+reversible = pytest.mark.parametrize("name", [n for n, p in PROGRAMS.items() if p.reverse])
+
+
+def arrays(program):
+    return [Array(a) for a in program.args]
+
+
+def both(name):
+    run = PROGRAMS[name].run
+    return [lambda *xs, lax=lax: run(lax, *xs) for lax in (rtfunc.lax, unrolled)]
+
+
+def direction(like, seed):
+    return Array(np.random.default_rng(seed).normal(size=like.shape))
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for i, (a, b) in enumerate(zip(found, expected)):
+        assert (a is None) == (b is None) or a is None or b is None
+        a = np.zeros(b.shape) if a is None else np.asarray(a)
+        b = np.zeros(a.shape) if b is None else np.asarray(b)
+        np.testing.assert_allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, err_msg=f"output {i}")
+
+
+def forward(function, n):
+    """The derivative of `function` as a function of (operands, tangents)."""
+
+    def pushed(*values):
+        xs, ts = values[:n], values[n:]
+        given = iter(ts)
+        tangents = [next(given) if is_inexact(x.dtype) else None for x in xs]
+        return [
+            o * 0.0 if t is None else t for o, t in zip(*jvp_flat(function, xs, tangents))
+        ]
+
+    return pushed
+
+
+def backward(function, n):
+    """The pullback of `function` as a function of (operands, cotangents)."""
+
+    def pulled(*values):
+        xs, cts = values[:n], values[n:]
+        _, pullback = vjp_flat(function, xs, [True] * n)
+        into = pullback(list(cts))
+        return [
+            x * 0.0 if ct is None else ct for x, ct in zip(xs, into) if is_inexact(x.dtype)
+        ]
+
+    return pulled
+
+
+def with_tangents(args):
+    return [*args, *(direction(a, i) for i, a in enumerate(args) if is_inexact(a.dtype))]
+
+
+def with_cotangents(function, args):
+    return [*args, *(direction(o, 50 + i) for i, o in enumerate(function(*args)))]
+
+
+@every_program
+def test_values(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    assert_same(structured(*args), plain(*args))
+
+
+@every_program
+def test_forward_mode(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    values = with_tangents(args)
+    assert_same(forward(structured, len(args))(*values), forward(plain, len(args))(*values))
+
+
+@every_program
+def test_forward_mode_of_each_operand(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    for i, x in enumerate(args):
+        tangents = [direction(x, i) if i == j else None for j in range(len(args))]
+        found = jvp_flat(structured, args, tangents)[1]
+        assert_same(found, jvp_flat(plain, args, tangents)[1] if is_inexact(x.dtype) else found)
+
+
+@reversible
+def test_reverse_mode(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    values = with_cotangents(plain, args)
+    assert_same(backward(structured, len(args))(*values), backward(plain, len(args))(*values))
+
+
+@reversible
+def test_reverse_mode_of_each_operand_and_output(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    outs = plain(*args)
+    for i, j in itertools.product(range(len(args)), range(len(outs))):
+        needed = [i == k for k in range(len(args))]
+        cts = [direction(o, j) if k == j else None for k, o in enumerate(outs)]
+        found = vjp_flat(structured, args, needed)[1](cts)
+        expected = vjp_flat(plain, args, needed)[1](cts)
+        assert found[i] is not None or expected[i] is None or not np.any(np.asarray(expected[i]))
+        assert_same([found[i]] if found[i] is not None else [], [expected[i]] if found[i] is not None and expected[i] is not None else [found[i]] if found[i] is not None else [])
+
+
+@reversible
+@pytest.mark.parametrize("order", ["forward over reverse", "reverse over reverse", "reverse over forward"])
+def test_second_order(name, order):
+    args = arrays(PROGRAMS[name])
+    n = len(args)
+    results = []
+    for function in both(name):
+        if order == "forward over reverse":
+            values = with_cotangents(function, args)
+            second = forward(backward(function, n), len(values))
+            values = with_tangents(values)
+        elif order == "reverse over reverse":
+            values = with_cotangents(function, args)
+            first = backward(function, n)
+            second = backward(first, len(values))
+            values = with_cotangents(first, values)
+        else:
+            values = with_tangents(args)
+            first = forward(function, n)
+            second = backward(first, len(values))
+            values = with_cotangents(first, values)
+        results.append(second(*values))
+    assert_same(*results)
+
+
+def assert_batched(function, plain, args, subsets):
+    """`function` over a batch does what `plain` does to each member."""
+    for chosen in subsets:
+        members = [
+            [Array(np.asarray(x) * (1 - b / 8)) if is_inexact(x.dtype) else x for b in range(BATCH)]
+            for x in args
+        ]
+        stacked = [
+            Array(np.stack([np.asarray(m) for m in members[i]], min(x.ndim, i % 2)))
+            if i in chosen
+            else x
+            for i, x in enumerate(args)
+        ]
+        axes = [min(x.ndim, i % 2) if i in chosen else None for i, x in enumerate(args)]
+        outs, out_axes = batch_flat(function, BatchAxis(BATCH), stacked, axes)
+        expected = [
+            plain(*(members[i][b] if i in chosen else x for i, x in enumerate(args)))
+            for b in range(BATCH)
+        ]
+        for i, (out, axis) in enumerate(zip(outs, out_axes)):
+            want = np.stack([np.asarray(e[i]) for e in expected])
+            got = np.asarray(out) if axis is None else np.moveaxis(np.asarray(out), axis, 0)
+            assert axis is None or got.shape == want.shape
+            np.testing.assert_allclose(
+                np.broadcast_to(got, want.shape),
+                want,
+                rtol=TOLERANCE,
+                atol=TOLERANCE,
+                err_msg=f"output {i}, operands {chosen} batched",
+            )
+
+
+def all_subsets(n):
+    return [s for k in range(1, n + 1) for s in itertools.combinations(range(n), k)]
+
+
+@every_program
+def test_batched(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    assert_batched(structured, plain, args, all_subsets(len(args)))
+
+
+@every_program
+def test_batched_forward_mode(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    values, n = with_tangents(args), len(args)
+    subsets = [tuple(range(len(values))), (0,), (n,)]
+    assert_batched(forward(structured, n), forward(plain, n), values, subsets)
+
+
+@reversible
+def test_batched_gradient(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    values, n = with_cotangents(plain, args), len(args)
+    subsets = [tuple(range(len(values))), *((i,) for i in range(len(values)))]
+    assert_batched(backward(structured, n), backward(plain, n), values, subsets)
+
+
+@reversible
+def test_gradient_of_batched(name):
+    args = arrays(PROGRAMS[name])
+    n = len(args)
+
+    def batched(*xs):
+        outs, axes = batch_flat(both(name)[0], BatchAxis(BATCH), xs, [0] * n)
+        return [o if a is not None else o for o, a in zip(outs, axes)]
+
+    stacked = [Array(np.stack([np.asarray(x)] * BATCH)) for x in args]
+    values = with_cotangents(batched, stacked)
+    found = backward(batched, n)(*values)
+    for b in range(BATCH):
+        member = [
+            Array(np.asarray(v)[b]) if i < n or np.shape(v)[:1] == (BATCH,) else v
+            for i, v in enumerate(values)
+        ]
+        if all(np.shape(v)[:1] == (BATCH,) for v in values[n:]):
+            assert_same([Array(np.asarray(f)[b]) for f in found], backward(both(name)[1], n)(*member))
+
+
+@every_program
+def test_staged(name):
+    structured, _ = both(name)
+    args = arrays(PROGRAMS[name])
+    assert_staged(structured, args)
+    assert_staged(forward(structured, len(args)), with_tangents(args))
+
+
+@reversible
+def test_staged_gradient(name):
+    structured, plain = both(name)
+    args = arrays(PROGRAMS[name])
+    assert_staged(backward(structured, len(args)), with_cotangents(plain, args))
+
+
+def assert_staged(function, args):
+    graph, captured = trace_to_graph(function, [a.aval for a in args])
+    graph.check()
+    assert_same(evaluate(graph, [*captured, *args]), function(*args))
