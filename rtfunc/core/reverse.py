@@ -19,7 +19,7 @@ import numpy as np
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
 from rtfunc.core.dtypes import is_inexact
-from rtfunc.core.primitive import Primitive, add_tangents
+from rtfunc.core.primitive import Primitive, add_tangents, no_vjp
 from rtfunc.core.trace import Trace, Tracer, context, current_source, own_trace
 
 _numbers = itertools.count()
@@ -113,7 +113,7 @@ class ReverseTrace(Trace):
         context.trace = self.parent
         try:
             needed = [p is not None for p in parents]
-            if True not in needed:
+            if True not in needed or primitive.vjp is no_vjp:
                 return primitive.bind(*values, **params)
             assert primitive.vjp is not None, primitive
             out, pullback = primitive.vjp(primitive, needed, values, **params)

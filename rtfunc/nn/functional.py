@@ -7,21 +7,20 @@ plain function that it applies is here, with its weights as arguments. Functions
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from rtfunc import numpy as rnp
 from rtfunc import random
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
-from rtfunc.core.trace import Tracer
 from rtfunc.nn.activations import *  # noqa: F403
+from rtfunc.nn.activations import standardize
+from rtfunc.nn.arguments import check_range
 from rtfunc.nn.losses import *  # noqa: F403
 from rtfunc.ops.convert import as_array, promote, promote_inexact
+from rtfunc.transforms.custom import stop_gradient
 
 # Linear maps
 
@@ -158,7 +157,7 @@ def layer_norm(
     """
     (x,) = promote_inexact("layer_norm", x)
     axes = trailing_axes("layer_norm", x, normalized_shape)
-    out = standardized(x, axes, epsilon)
+    out = _standardized(x, axes, epsilon)
     return scaled(out, weight, bias).astype(x.dtype)
 
 
@@ -213,7 +212,7 @@ def group_norm(
             )
         )
     grouped = x.reshape((x.shape[0], num_groups, -1))
-    out = standardized(grouped, (2,), epsilon).reshape(x.shape)
+    out = _standardized(grouped, (2,), epsilon).reshape(x.shape)
     along = (1, x.shape[1]) + (1,) * (x.ndim - 2)
     return scaled(out, _reshaped(weight, along), _reshaped(bias, along)).astype(x.dtype)
 
@@ -310,12 +309,9 @@ def trailing_axes(
     return tuple(range(x.ndim - len(sizes), x.ndim))
 
 
-def standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
-    """x with mean 0 and variance 1 over `axes`; 16-bit floats are computed, and left, in float32."""
-    x = x.astype(dtypes.compute_dtype(x.dtype))
-    centered = x - rnp.mean(x, axis=axes, keepdims=True)
-    variance = rnp.mean(rnp.square(centered), axis=axes, keepdims=True)
-    return centered / rnp.sqrt(variance + epsilon)
+def _standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
+    """As `standardize`, with 16-bit floats left in float32 for the weight to come."""
+    return standardize(x.astype(dtypes.compute_dtype(x.dtype)), axes, epsilon)
 
 
 def scaled(x: Array, weight: ArrayLike | None, bias: ArrayLike | None) -> Array:

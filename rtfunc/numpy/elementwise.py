@@ -28,7 +28,7 @@ from rtfunc.ops.arithmetic import nextafter as nextafter
 from rtfunc.ops.arithmetic import reciprocal as reciprocal
 from rtfunc.ops.arithmetic import sqrt as sqrt
 from rtfunc.ops.arithmetic import square as _square
-from rtfunc.ops.comparison import bitwise_and, bitwise_or, eq, gt, lt, ne
+from rtfunc.ops.comparison import bitwise_and, bitwise_not, bitwise_or, eq, gt, lt, ne
 from rtfunc.ops.complex import abs_
 from rtfunc.ops.complex import conj as _conj
 from rtfunc.ops.complex import imag as _imag
@@ -45,7 +45,6 @@ from rtfunc.ops.exponential import log2 as log2
 from rtfunc.ops.exponential import log10 as log10
 from rtfunc.ops.exponential import logaddexp as logaddexp
 from rtfunc.ops.exponential import power as _power
-from rtfunc.ops.rounding import floor as _floor
 from rtfunc.ops.rounding import is_finite, round_
 from rtfunc.ops.select import select
 from rtfunc.ops.shape import full
@@ -62,6 +61,7 @@ from rtfunc.ops.trigonometry import sin as sin
 from rtfunc.ops.trigonometry import sinh as sinh
 from rtfunc.ops.trigonometry import tan as tan
 from rtfunc.ops.trigonometry import tanh as tanh
+from rtfunc.transforms.custom import stop_gradient
 
 # Names that NumPy or the array API standard gives to the same functions.
 
@@ -223,10 +223,8 @@ def hypot(x: ArrayLike, y: ArrayLike, /) -> Array:
     size = maximum(abs_(x), abs_(y))
     zero, one = constant(0, x), constant(1, x)
     origin = eq(size, zero)
-    # Division by a power of two is exact, and no derivative flows through `floor`, so that every
-    # derivative is that of the plain formula.
-    scale = exp2(_floor(log2(select(origin, one, size))))
-    scale = select(is_finite(scale), scale, one)
+    # The scale cancels out, so that no derivative has to flow through it.
+    scale = stop_gradient(select(bitwise_or(origin, bitwise_not(is_finite(size))), one, size))
     total = add(_square(div(x, scale)), _square(div(y, scale)))
     result = mul(scale, sqrt(select(origin, one, total)))
     infinite = bitwise_or(eq(abs_(x), _infinity(x)), eq(abs_(y), _infinity(x)))

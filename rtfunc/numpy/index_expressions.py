@@ -2,8 +2,8 @@
 
 `parse` turns an index into an `Indexing`: a static part (a slice of every axis, reversals, axes
 that integers drop) and a part at positions held in arrays (one gather). `read` applies it;
-`x.at[...]` applies the same description backward (`index_update`). Depends on `ops.gather`, `ops.pad_slice` and
-`ops.dynamic_slice`.
+`x.at[...]` applies the same description backward (`index_update`). Depends on `ops.gather`,
+`ops.pad_slice` and `ops.dynamic_slice`.
 
 Rules of placement: https://numpy.org/doc/stable/user/basics.indexing.html
 """
@@ -79,6 +79,9 @@ class Indexing:
 
     def indices(self) -> Any:
         """The columns side by side on a last axis, as gather takes them."""
+        if self.known is not None and len(self.known) == 1 and self.known[0].shape == self.batch:
+            # A copy, since a trace may keep what is the caller's array.
+            return Array(self.known[0].reshape((*self.batch, 1)).copy())
         if self.known is not None:
             wide = [np.broadcast_to(k, self.batch) for k in self.known]
             return Array(
@@ -118,7 +121,7 @@ def _error(shape: tuple[int, ...], problem: str) -> IndexingError:
     return IndexingError(at_user_line(f"Indexing an array of shape {shape}: {problem}"))
 
 
-def _known(value: Any) -> np.ndarray | None:
+def known_values(value: Any) -> np.ndarray | None:
     """The NumPy array behind a concrete Array or ndarray on the CPU."""
     if type(value) is Array:
         value = value._buffer
@@ -142,7 +145,7 @@ def _entry(shape: tuple[int, ...], item: Any) -> Any:
             )
         found = np.asarray(item)
         item = found.astype(np.int64) if found.size == 0 else found
-    known = _known(item)
+    known = known_values(item)
     value = item if known is None else known
     dtype = getattr(value, "dtype", None)
     if dtype is None or not (dtype == np.bool_ or dtypes.is_integer(dtype)):
@@ -204,7 +207,7 @@ def _in_bounds(known: np.ndarray, size: int) -> tuple[bool, bool]:
 
 def _normalized(index: Any, size: int) -> tuple[Any, bool]:
     """`index` with the size added where it is negative; whether it is known to be in bounds."""
-    known = _known(index)
+    known = known_values(index)
     if known is not None:
         inside, negative = _in_bounds(known, size)
         if known.dtype.itemsize < 4:
@@ -313,7 +316,7 @@ def parse(shape: tuple[int, ...], index: Any) -> Indexing:
             axis += 1
 
     try:
-        batch = np.broadcast_shapes(*batch_shapes)
+        batch = batch_shapes[0] if len(batch_shapes) == 1 else np.broadcast_shapes(*batch_shapes)
     except ValueError:
         raise _error(
             shape,
@@ -350,8 +353,8 @@ def parse(shape: tuple[int, ...], index: Any) -> Indexing:
 def _place(layout: list[Any], batch: tuple[int, ...]) -> tuple[list[Any], int]:
     """The result's axes with the batch put in, and its position if new axes are not counted.
 
-    It stands where the array indices are if they are next to each other (integers count among them),
-    otherwise in front.
+    It stands where the array indices are if they are next to each other (integers count among
+    them), otherwise in front.
     """
     places = [i for i, entry in enumerate(layout) if entry == "batch"]
     sizes = [n for n in layout if n not in ("batch", "nothing")]
@@ -366,7 +369,7 @@ def _place(layout: list[Any], batch: tuple[int, ...]) -> tuple[list[Any], int]:
 # Reading
 
 
-def _placed_with(x: Any, array: Any) -> Any:
+def placed_with(x: Any, array: Any) -> Any:
     """A concrete index array on the device where the concrete `x` lies."""
     if type(x) is Array and type(array) is Array and type(x._buffer) is not np.ndarray:
         return Array(move_buffer(array._buffer, device_of(x._buffer)))
@@ -412,7 +415,7 @@ def read(
         if 0 in (x.shape[a] for a in starts):
             raise _error(x.shape, "an axis of size 0 has no elements to select.")
         zero = scalar(0, dtypes.int32)
-        positions = [_placed_with(x, starts.get(a, zero)) for a in range(x.ndim)]
+        positions = [placed_with(x, starts.get(a, zero)) for a in range(x.ndim)]
         x = dynamic_slice_p.bind(x, *positions, sizes=sizes)
     elif plan.columns or plan.has_arrays:
         starts = {axis for axis, _ in plan.columns}
@@ -421,7 +424,7 @@ def read(
             fill_value = None
         x = gather_p.bind(
             x,
-            _placed_with(x, plan.indices()),
+            placed_with(x, plan.indices()),
             slice_sizes=tuple(1 if a in starts else n for a, n in enumerate(x.shape)),
             fill_value=None if fill_value is None else np.asarray(fill_value).item(),
             **params,
@@ -438,8 +441,8 @@ def index(x: Array, idx: Any) -> Array:
 
     Integers are checked. Positions in arrays that are out of bounds, which compiled code cannot
     report, read the nearest element; `x.at[idx].get(mode="fill")` reads NaN instead. Raises
-    `IndexingError` for a malformed index and integers out of bounds, `TracerError` for traced boolean
-    masks and slice bounds.
+    `IndexingError` for a malformed index and integers out of bounds, `TracerError` for traced
+    boolean masks and slice bounds.
 
     >>> x = Array(np.arange(6, dtype="int32").reshape(2, 3))
     >>> index(x, (0, slice(None, None, -1)))
@@ -471,7 +474,7 @@ def numpy_index(x: Array, idx: Any) -> Any:
     items = []
     for item in idx if type(idx) is tuple else (idx,):
         if isinstance(item, Array):
-            item = _known(item)
+            item = known_values(item)
             if item is None:
                 return None
         items.append(item)

@@ -1,8 +1,8 @@
 """`x.at[index]`: changed copies of immutable arrays.
 
-An update of a slice becomes `dynamic_update_slice`, which compiled code does in place; one at positions
-held in arrays becomes `scatter`; one under a boolean mask becomes `select`, so that masks may be traced.
-Depends on `index_expressions`.
+An update of a slice becomes `dynamic_update_slice`, which compiled code does in place; one at
+positions held in arrays becomes `scatter`; one under a boolean mask becomes `select`, so that masks
+may be traced. Depends on `index_expressions`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_li
 from rtfunc.core.trace import context
 from rtfunc.numpy.index_expressions import (
     Indexing,
-    _placed_with,
     basic_types,
     cut_box,
     gather_params,
     numpy_index,
     parse,
+    placed_with,
     read,
 )
 from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, neg
@@ -37,32 +37,33 @@ from rtfunc.ops.pad_slice import filled, pad_p
 from rtfunc.ops.select import select
 from rtfunc.ops.shape import reshape_p, rev_p
 
-_kind_order = ("bool", "unsigned", "signed", "float", "complex")
+#: An array of a kind takes values of the same or a lower rank.
 _rank = {"bool": 0, "unsigned": 1, "signed": 1, "float": 2, "complex": 3}
 
 
 def _as_dtype_of(operation: str, x: Array, y: ArrayLike) -> Array:
-    """`y` as the dtype of `x`; `DtypeError` where that would lose a fraction or an imaginary part."""
+    """`y` as the dtype of `x`; `DtypeError` where that loses a fraction or an imaginary part."""
     if type(y) in (bool, int, float, complex):
         given = np.asarray(y)
         if _rank[dtypes.kind(given.dtype)] <= _rank[dtypes.kind(x.dtype)]:
             try:
-                return Array(np.asarray(y, x.dtype), True)
+                return Array(np.asarray(y, x.dtype), x.weak_type)
             except OverflowError:
                 raise ArgumentError(
                     at_user_line(f"{operation}: the value {y} does not fit in {x.dtype}.")
                 ) from None
     y = as_array(operation, y)
     if y.dtype == x.dtype:
-        return y
+        return convert(y, y.dtype, y.weak_type and x.weak_type)
     if _rank.get(dtypes.kind(y.dtype), 4) > _rank.get(dtypes.kind(x.dtype), -1):
         raise DtypeError(
             at_user_line(
                 f"{operation}: a value of dtype {y.dtype} does not go into an array of dtype "
-                f"{x.dtype} without loss. Convert the array, x.astype({str(y.dtype)!r}), or the value."
+                f"{x.dtype} without loss. Convert the array, x.astype({str(y.dtype)!r}), or the "
+                "value."
             )
         )
-    return convert(y, x.dtype, y.weak_type)
+    return convert(y, x.dtype, y.weak_type and x.weak_type)
 
 
 def _fitted(operation: str, y: Array, shape: tuple[int, ...]) -> Array:
@@ -77,8 +78,8 @@ def _fitted(operation: str, y: Array, shape: tuple[int, ...]) -> Array:
     if not fits:
         raise ShapeError(
             at_user_line(
-                f"{operation}: a value of shape {y.shape} does not broadcast to the shape {shape} of "
-                "the indexed part."
+                f"{operation}: a value of shape {y.shape} does not broadcast to the shape {shape} "
+                "of the indexed part."
             )
         )
     return broadcast_to(y, shape)
@@ -95,7 +96,7 @@ _combine: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 # For concrete arrays: NumPy's functions, writing into their first argument.
-_in_place: dict[str, Callable[..., Any]] = {
+_in_place: dict[str, np.ufunc] = {
     "add": np.add,
     "mul": np.multiply,
     "min": np.minimum,
@@ -129,8 +130,8 @@ class IndexedPart:
     Every method that updates takes the same options. `mode` says what becomes of positions in index
     arrays that are out of bounds: "drop" (the default; "fill" is the same) leaves them out, "clip"
     moves them inside, "promise_in_bounds" promises that there are none. `unique_indices` and
-    `indices_are_sorted` are promises that allow for faster code. Where an element is selected several
-    times, `set` leaves the last value, the others combine all of them.
+    `indices_are_sorted` are promises that allow for faster code. Where an element is selected
+    several times, `set` leaves the last value, the others combine all of them.
     """
 
     __slots__ = ("_array", "_index")
@@ -180,7 +181,7 @@ class IndexedPart:
 
     def subtract(self, value: ArrayLike, **options: Any) -> Array:
         """A copy in which `value` is subtracted from the part."""
-        return self._update("add", neg(as_array("x.at[...].subtract", value)), **options)
+        return self._update("subtract", value, **options)
 
     def multiply(self, value: ArrayLike, **options: Any) -> Array:
         """A copy in which the part is multiplied by `value`."""
@@ -230,6 +231,8 @@ class IndexedPart:
     ) -> Array:
         x, name = self._array, f"x.at[...].{_names.get(kind, kind)}"
         y = _as_dtype_of(name, x, value)
+        if kind == "subtract":
+            kind, y = "add", neg(y)
         if context.trace is None and type(x) is Array and type(y) is Array:
             found = _update_concrete(x, self._index, y, kind)
             if found is not None:
@@ -260,24 +263,34 @@ _names = {"mul": "multiply"}
 
 
 def _update_concrete(x: Array, idx: Any, y: Array, kind: str) -> Array | None:
-    """An update without transforms, by NumPy, where its order of writing cannot matter."""
+    """An update without transforms, by NumPy, where that means the same and is as fast; else None.
+
+    NumPy refuses positions out of bounds, so that they are left to the general path.
+    """
     kernel = _in_place.get(kind)
-    if kernel is None and kind != "set":
+    if (kernel is None and kind != "set") or type(y._buffer) is not np.ndarray:
         return None
-    items = idx if type(idx) is tuple else (idx,)
-    if not basic_types.issuperset(map(type, items)):
-        # A mask, too, selects no element twice.
-        if _single_mask(x, idx) is None:
-            return None
     found = numpy_index(x, idx)
-    if found is None or type(y._buffer) is not np.ndarray:
+    if found is None:
         return None
+    # What integers, slices and a mask select, they select once.
+    once = basic_types.issuperset(map(type, found)) or _single_mask(x, idx) is not None
+    if not once:
+        arrays = [i for i in found if type(i) not in basic_types]
+        # NumPy goes through one index array in order; it does not say so of several. For many or
+        # half-precision updates the kernel of scatter is better.
+        if len(arrays) > 1 or np.ndim(arrays[0]) > 1 or x.dtype.itemsize < 4:
+            return None
+        if np.size(arrays[0]) * (x.size // max(x.shape[0], 1)) > 2048:
+            return None
     out = x._buffer.copy()
     try:
         if kernel is None:
             out[found] = y._buffer
-        else:
+        elif once:
             out[found] = context.quiet(kernel, out[found], y._buffer)
+        else:
+            context.quiet(kernel.at, out, found, y._buffer)
     except (IndexError, ValueError):
         return None
     return Array(out, x._weak and y._weak)
@@ -319,7 +332,7 @@ def _scatter(
         updates = reshape_p.bind(updates, shape=plan.gathered)
     part = cut_box(x, plan)
     params = gather_params(plan, "fill" if mode is None else mode, unique, are_sorted)
-    part = scatter_p.bind(part, _placed_with(x, plan.indices()), updates, kind=kind, **params)
+    part = scatter_p.bind(part, placed_with(x, plan.indices()), updates, kind=kind, **params)
     return part if plan.kept == x.shape else _put_box(x, plan, part)
 
 

@@ -30,5 +30,6 @@ from rtfunc.ops import select as select
 from rtfunc.ops import shape as shape
 from rtfunc.ops import sort as sort
 from rtfunc.ops import special as special
+from rtfunc.ops import stop_gradient as stop_gradient
 from rtfunc.ops import trigonometry as trigonometry
 from rtfunc.ops import window as window

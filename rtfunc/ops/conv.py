@@ -413,8 +413,7 @@ def _impl(xp: Any, lhs: Any, rhs: Any, **params: Any) -> Any:
     return out if out.dtype == out_dtype else out.astype(out_dtype)
 
 
-# Axes that hold two: groups and the batch are folded into features or the batch and taken out
-# again.
+# Axes that hold two: groups and the batch are folded into features or the batch, and unfolded.
 
 
 def _fold(x: Any, source: int, destination: int) -> Any:
@@ -563,8 +562,7 @@ def _batch(primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, **p
     if groups == 1:
         out = primitive.bind(lhs, _fold(rhs, rhs_axis, o), **params)
         return _unfold(out, out_c, size), out_c
-    # The groups stay outermost in the output features: take them out, fold the batch in, put them
-    # back.
+    # The groups stay outermost in the output features: unfold them, fold the batch in, fold back.
     split = _unfold(rhs, o + (rhs_axis <= o), groups)
     split = _fold(split, rhs_axis + (o < rhs_axis), o + 1)
     out = primitive.bind(lhs, _fold(split, o, o), **params)

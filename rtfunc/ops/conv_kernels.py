@@ -6,8 +6,7 @@ output features o. Then one of three ways is taken:
 - patches: the windows over the input are a strided view, which is copied, a cache-sized piece at a
   time, into a matrix that BLAS multiplies with the kernel (im2col);
 - scatter: a dilated input with step 1 (a transposed convolution) is multiplied with the whole
-  kernel
-  first, and the products are added where they belong: no zeros are multiplied;
+  kernel first, and the products are added where they belong: no zeros are multiplied;
 - few outputs per group (depthwise): the elements of the kernel, or the positions of the result, are
   gone through one by one, elementwise.
 Depends on `sliding`.

@@ -17,7 +17,7 @@ from rtfunc.core.execution import default_backend, run_equation
 from rtfunc.core.graph import Graph, Variable, evaluate
 from rtfunc.core.graph_transforms import batch_graph, jvp_graph, lifted, stage
 from rtfunc.core.primitive import Primitive, zeros_like
-from rtfunc.core.source import user_line
+from rtfunc.core.trace import current_source
 from rtfunc.ops.comparison import and_p
 from rtfunc.ops.reduce import reduce_or_p
 from rtfunc.ops.select import select_p
@@ -169,7 +169,7 @@ def _jvp_graphs(
 def _vjp(primitive: Primitive, needed: Any, operands: Any, **params: Any) -> Any:
     outs = primitive.bind(*operands, **params)
     reached = _flow(needed, **params)
-    line = user_line()
+    line = current_source()
 
     def pullback(cotangents: Sequence[Any]) -> list[Any]:
         if any(r and ct is not None for r, ct in zip(reached, cotangents, strict=True)):

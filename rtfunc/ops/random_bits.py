@@ -19,8 +19,19 @@ from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.core.primitive import Primitive, no_jvp, no_vjp
 from rtfunc.ops.elementwise import batch_elementwise
 
-_PARITY = np.uint32(0x1BD11BDA)
+_PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_MASK = 0xFFFFFFFF
+#: Per group of four rounds: the rotations to the left and to the right, and the number of the group.
+_GROUPS = tuple(
+    (
+        tuple((np.uint32(r), np.uint32(32 - r)) for r in _ROTATIONS[i % 2]),
+        np.uint32(i + 1),
+    )
+    for i in range(5)
+)
+#: Up to this many elements Python's integers are faster than NumPy's calls.
+_FEW = 4
 #: Elements at a time: what the rounds work on stays in the second-level cache.
 _BLOCK = 1 << 15
 
@@ -53,6 +64,12 @@ def _impl(xp: Any, *operands: Any) -> tuple[Any, Any]:
     first, second = xp.empty(shape, np.uint32), xp.empty(shape, np.uint32)
     if not first.size:
         return first, second
+    if xp is np and first.size <= _FEW:
+        columns = [np.broadcast_to(x, shape).reshape(-1).tolist() for x in operands]
+        pairs = [_encrypt(*words) for words in zip(*columns)]
+        first.reshape(-1)[:] = [x for x, _ in pairs]
+        second.reshape(-1)[:] = [y for _, y in pairs]
+        return first, second
     # Scalars stay scalars; everything else is laid out flat and taken block by block.
     flat = [
         x.reshape(1) if x.size == 1 else xp.broadcast_to(x, shape).reshape(-1) for x in operands
@@ -70,19 +87,32 @@ def _impl(xp: Any, *operands: Any) -> tuple[Any, Any]:
 def _rounds(xp: Any, operands: Sequence[Any], x: Any, y: Any, scratch: Any) -> None:
     """Encrypt into `x` and `y`."""
     k0, k1, x0, x1 = operands
-    keys = (k0, k1, k0 ^ k1 ^ _PARITY)
+    keys = (k0, k1, k0 ^ k1 ^ np.uint32(_PARITY))
     xp.add(x0, keys[0], out=x)
     xp.add(x1, keys[1], out=y)
     high = scratch[: len(x)]
-    for i in range(5):
-        for rotation in _ROTATIONS[i % 2]:
+    for i, (rotations, number) in enumerate(_GROUPS):
+        for left, right in rotations:
             xp.add(x, y, out=x)
-            xp.left_shift(y, np.uint32(rotation), out=high)
-            xp.right_shift(y, np.uint32(32 - rotation), out=y)
+            xp.left_shift(y, left, out=high)
+            xp.right_shift(y, right, out=y)
             xp.bitwise_or(y, high, out=y)
             xp.bitwise_xor(x, y, out=y)
         xp.add(x, keys[(i + 1) % 3], out=x)
-        xp.add(y, keys[(i + 2) % 3] + np.uint32(i + 1), out=y)
+        xp.add(y, keys[(i + 2) % 3] + number, out=y)
+
+
+def _encrypt(k0: int, k1: int, x: int, y: int) -> tuple[int, int]:
+    """The same in Python's integers."""
+    keys = (k0, k1, k0 ^ k1 ^ _PARITY)
+    x, y = (x + k0) & _MASK, (y + k1) & _MASK
+    for i in range(5):
+        for r in _ROTATIONS[i % 2]:
+            x = (x + y) & _MASK
+            y = x ^ ((y << r) & _MASK | y >> (32 - r))
+        x = (x + keys[(i + 1) % 3]) & _MASK
+        y = (y + keys[(i + 2) % 3] + i + 1) & _MASK
+    return x, y
 
 
 def _batch(primitive: Primitive, batch: Any, operands: Any, batch_axes: Any) -> Any:

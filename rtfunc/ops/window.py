@@ -142,10 +142,12 @@ def _slide_doubling(xp: Any, ufunc: Any, x: Any, axis: int, window: int) -> Any:
 
 
 def _reduce_window(name: str, ufunc: str, identity: Any, over: Any, derivatives: Any) -> Primitive:
+    allowed = frozenset(over)
+
     def impl(xp: Any, x: Any, **params: Any) -> Any:
         dtype = x.dtype
-        if any(len(p) != x.ndim for p in params.values()):
-            raise ValueError("ranks differ")  # `infer` explains
+        if dtype not in allowed or any(len(p) != x.ndim for p in params.values()):
+            raise ValueError("dtype or rank")  # `infer` explains
         out_shape = _out_shape(x.shape, params)
         operation = getattr(xp, ufunc)
         x = x.astype(dtypes.compute_dtype(dtype), copy=False)
@@ -308,7 +310,7 @@ def _scatter_impl(xp: Any, source: Any, x: Any, *, select: str, **params: Any) -
         raise ValueError("shapes differ")  # `infer` explains
     out = xp.zeros(x.shape, dtypes.compute_dtype(dtype))
     for windows, elements, hit in _chosen(xp, x, select, params):
-        target = out[elements]
+        target = out[(*elements, ...)]  # a view, even without axes
         xp.add(target, xp.where(hit, source[windows], dtype.type(0)), out=target)
     return out if out.dtype == dtype else out.astype(dtype)
 
@@ -544,7 +546,9 @@ def _window_product(x: Any, params: dict[str, Any]) -> Any:
         low, high = params["padding"][axis]
         apart = params["window_dilation"][axis]
         config = [(0, 0, 0)] * x.ndim
-        config[axis] = (low, high, params["base_dilation"][axis] - 1)
+        base = params["base_dilation"][axis]
+        high = max(high, -low - dilated(x.shape[axis], base))  # cut all, but no more
+        config[axis] = (low, high, base - 1)
         x = pad(x, scalar(1, x.dtype), config)
         count = window_count(x.shape[axis], dilated(window, apart), stride)
         start, limit, steps = [0] * x.ndim, list(x.shape), [1] * x.ndim

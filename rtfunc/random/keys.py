@@ -78,10 +78,14 @@ def words(operation: str, key: ArrayLike) -> tuple[Array, Array]:
                 f"{key.shape}. Use rtfunc.vmap to draw with many keys."
             )
         )
-    first, second = (
-        reshape_p.bind(slice_in_dim(key, i, i + 1), shape=()) for i in range(2)
-    )
-    return first, second
+    return _word(key, 0), _word(key, 1)
+
+
+def _word(vector: Array, i: int) -> Array:
+    """Element i of a vector."""
+    if type(vector) is Array and isinstance(vector._buffer, np.ndarray):
+        return scalar(vector._buffer[i], dtypes.uint32)  # known: a literal in Graphs
+    return reshape_p.bind(slice_in_dim(vector, i, i + 1), shape=())
 
 
 def _check(operation: str, key: Array) -> None:
@@ -119,10 +123,7 @@ def random_words(key_words: tuple[Array, Array], shape: tuple[int, ...]) -> tupl
 def split_words(key_words: tuple[Array, Array], count: int = 2) -> list[tuple[Array, Array]]:
     """The words of `count` new keys."""
     first, second = random_words(key_words, (count,))
-    return [
-        tuple(reshape_p.bind(slice_in_dim(w, i, i + 1), shape=()) for w in (first, second))
-        for i in range(count)
-    ]  # type: ignore[return-value]
+    return [(_word(first, i), _word(second, i)) for i in range(count)]
 
 
 def split(key: ArrayLike, num: int | Sequence[int] = 2) -> Array:

@@ -16,6 +16,7 @@ from rtfunc.core.custom import CustomJVP, CustomVJP
 from rtfunc.core.errors import ShapeError, TransformError, TreeError, at_user_line
 from rtfunc.core.primitive import zeros_like
 from rtfunc.ops.convert import as_array, convert
+from rtfunc.ops.stop_gradient import stop_gradient_p
 from rtfunc.transforms.arguments import check_callable, function_name, leaf_arrays
 
 
@@ -347,12 +348,4 @@ def stop_gradient(x: Any) -> Any:
 def _stop_leaf(x: Any) -> Any:
     if not isinstance(x, Array) or not dtypes.is_inexact(x.dtype):
         return x
-    return CustomJVP(_identity, "stop_gradient", None, _no_tangent).bind([x])[0]
-
-
-def _identity(x: Any) -> list[Any]:
-    return [x]
-
-
-def _no_tangent(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    return list(primals), [None]
+    return stop_gradient_p.bind(x)

@@ -180,7 +180,7 @@ def branches(lax, p, x, y):
     first = lax.cond(p > 1, lambda x, y: {"a": x * y, "b": y}, lambda x, y: {"a": y, "b": y}, x, y)
     second = lax.cond(p < 1, lambda: sin(x) * p, lambda: 0.0)
     third = lax.switch(2, [lambda v: v, lambda v: exp(v), lambda v: sin(v) * cos(v)], y)
-    return [first["a"], first["b"], second, third]
+    return [first["a"], first["b"], second + x, third]
 
 
 @program(values(3), values(3))

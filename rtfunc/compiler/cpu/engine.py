@@ -342,7 +342,9 @@ def _target_machine() -> llvm.TargetMachine:
 def _new_linker() -> llvm.ExecutionEngine:
     # The linker's own target machine generates no code: the cheapest there is will do.
     machine = llvm.Target.from_triple(host().triple).create_target_machine(opt=0)
-    return llvm.create_mcjit_compiler(llvm.parse_assembly("", llvm.create_context()), machine)
+    # Its module is empty, and in the global context: a context of its own might be disposed of
+    # before the engine when both die in one cycle of references.
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
 
 def _parse(text: str, context: llvm.ContextRef) -> llvm.ModuleRef:

@@ -4,7 +4,7 @@ The function has the signature that the thread pool calls,
 
     void kernel(ptr frame, i64 begin, i64 end, i64 worker)
 
-where `frame` is the table of buffer pointers and [begin, end) a range of items. An item is one point of
+where `frame` is a table of the pointers that this kernel uses and [begin, end) a range of items. An item is one point of
 the outer parallel axes, or a block of the vectorised axis there. Code is printed in vectors, not left to
 a vectoriser: one axis of the domain, the one along which most accesses are contiguous, runs in vectors,
 several abreast where the body is small; what is left at its end is done with masks. If that axis is

@@ -1,0 +1,103 @@
+"""Memory for results: large blocks are kept and used again.
+
+Fresh pages from the operating system cost more than the arithmetic that fills them: 100 MB are 25,000
+page faults. A large result therefore takes a block that an earlier one has given back when its Array
+died. What is kept is bounded. Depends on NumPy.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+from typing import Any
+
+import numpy as np
+
+#: Results smaller than this come from NumPy's own allocator.
+SMALL_BYTES = 1 << 18
+#: At most this much memory waits for its next use.
+KEPT_BYTES = 1 << 30
+
+_ALIGNMENT = 64
+
+
+class _Blocks:
+    """Free blocks by size, the one given back last on top."""
+
+    def __init__(self) -> None:
+        self.free: collections.OrderedDict[int, list[np.ndarray]] = collections.OrderedDict()
+        self.kept = 0
+        self.lock = threading.RLock()
+
+    def take(self, size: int) -> np.ndarray:
+        with self.lock:
+            blocks = self.free.get(size)
+            if blocks:
+                self.kept -= size
+                return blocks.pop()
+        return np.empty(size, np.uint8)
+
+    def give(self, block: np.ndarray) -> None:
+        size = block.size
+        with self.lock:
+            if size > KEPT_BYTES:
+                return
+            self.free.setdefault(size, []).append(block)
+            self.free.move_to_end(size)
+            self.kept += size
+            while self.kept > KEPT_BYTES:
+                oldest = next(iter(self.free))
+                blocks = self.free[oldest]
+                if blocks:
+                    blocks.pop()
+                    self.kept -= oldest
+                if not blocks:
+                    del self.free[oldest]
+
+    def clear(self) -> None:
+        with self.lock:
+            self.free.clear()
+            self.kept = 0
+
+
+_blocks = _Blocks()
+
+
+class _Lease:
+    """The owner of a block while an array uses it; gives it back when the array is gone."""
+
+    __slots__ = ("__array_interface__", "__weakref__", "block")
+
+    def __init__(self, block: np.ndarray, size: int):
+        self.block = block
+        address = block.ctypes.data
+        start = -address % _ALIGNMENT
+        self.__array_interface__: dict[str, Any] = {
+            "data": (address + start, False),
+            "shape": (size,),
+            "typestr": "|u1",
+            "version": 3,
+        }
+
+    def __del__(self) -> None:
+        if _blocks is not None:
+            _blocks.give(self.block)
+
+
+def new_buffer(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialised contiguous array, of memory used before where it is large."""
+    size = dtype.itemsize
+    for n in shape:
+        size *= n
+    if size < SMALL_BYTES:
+        return np.empty(shape, dtype)
+    # Sizes are rounded up so that nearly equal ones share blocks.
+    rounded = 1 << (size - 1).bit_length()
+    rounded = min(rounded, -(-size // (rounded // 8)) * (rounded // 8)) + _ALIGNMENT
+    lease = _Lease(_blocks.take(rounded), size)
+    return np.asarray(lease).view(dtype).reshape(shape)
+
+
+def release_memory() -> None:
+    """Give all memory that waits for its next use back to the operating system."""
+    _blocks.clear()

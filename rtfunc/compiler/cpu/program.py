@@ -1,0 +1,503 @@
+"""A Program as one native function.
+
+The function `int32 program(void **buffers)` gets the addresses of arguments, constants, outputs and the
+arena, and runs all steps: kernels, directly or through the thread pool; matrix products through BLAS;
+loops and branches as such; and what has no native form as calls back into Python. Kernels that are alike
+but for the buffers they touch share one function: it finds its pointers in a table that the caller
+fills. Depends on `loops`, `lowered`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from rtfunc.compiler.cpu.loops import Emitted, collapse, emit_kernel
+from rtfunc.compiler.cpu.scalars import call_intrinsic, f32, f64, i1, i8, i32, i64, pointer
+from rtfunc.compiler.inline import matrix_layout, row_major_strides
+from rtfunc.compiler.kernel import Kernel
+from rtfunc.compiler.lowered import Lowered, carry_avals, is_product, workspace_parts
+from rtfunc.compiler.schedule import Call, Program
+from rtfunc.core import dtypes
+from rtfunc.core.array import Array
+from rtfunc.core.aval import Aval
+from rtfunc.core.graph import Equation, Variable
+
+#: Work, in the units of `Emitted.cost` (about 0.2 ns), that is worth a second thread, and a chunk.
+_PARALLEL_COST = 60_000
+_CHUNK_COST = 30_000
+_MAX_CHUNKS = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostCall:
+    """A step that Python runs: the equation, with the Avals of its operands."""
+
+    equation: Equation
+
+
+@dataclasses.dataclass
+class Printed:
+    """The module and what its function takes.
+
+    Attributes: constants: in the order of the buffers; hosts: by number; arena_bytes; kernels: how many
+    functions there are, for the statistics.
+    """
+
+    module: ir.Module
+    constants: list[Array]
+    hosts: list[HostCall]
+    arena_bytes: int
+    kernels: int
+
+
+def print_program(lowered: Lowered, vector_bytes: int) -> Printed:
+    """Print the function `program`: its buffers are the inputs, the constants (of sub-graphs too), the
+    outputs, the arena, and the address of the function that runs host calls."""
+    return _Printer(lowered, vector_bytes).run()
+
+
+def _all_constants(lowered: Lowered) -> dict[Variable, Array]:
+    found = dict(lowered.program.constants)
+    for parts in lowered.inner.values():
+        for part in parts:
+            found.update(_all_constants(part))
+    return found
+
+
+def _bytes(aval: Aval) -> int:
+    return aval.size * aval.dtype.itemsize
+
+
+class _Printer:
+    def __init__(self, lowered: Lowered, vector_bytes: int):
+        self.lowered = lowered
+        self.vector_bytes = vector_bytes
+        self.module = ir.Module("program")
+        self.hosts: list[HostCall] = []
+        self.kernels: dict[Any, Emitted] = {}
+        self.table_size = 1
+        #: Where each buffer is: a pointer value that dominates its uses.
+        self.place: dict[Variable, ir.Value] = {}
+        self.body_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
+
+    def run(self) -> Printed:
+        program, plan = self.lowered.program, self.lowered.plan
+        constants = _all_constants(self.lowered)
+        function = ir.Function(self.module, ir.FunctionType(i32, [pointer]), "program")
+        self.function = function
+        entry = function.append_basic_block("entry")
+        self.entry = entry
+        self.b = b = ir.IRBuilder(entry)
+        (buffers,) = function.args
+        self.failed = function.append_basic_block("failed")
+        given = [*program.inputs, *constants, *(program.base(v) for v in program.outputs)]
+
+        def argument(number: int) -> ir.Value:
+            return b.load(b.gep(buffers, [i64(number)], source_etype=pointer), typ=pointer)
+
+        for number, variable in enumerate(given):
+            self.place[variable] = argument(number)
+        arena = argument(len(given))
+        self.host = argument(len(given) + 1)
+        self.table = b.alloca(pointer, size=1)  # enlarged at the end, when the size is known
+        self.table.operands[0] = i64(1)
+        self._place(self.lowered, arena)
+        self._steps(self.lowered, arena)
+        self.b.ret(i32(0))
+        with self.b.goto_block(self.failed):
+            self.b.ret(i32(1))
+        self.table.operands[0] = i64(self.table_size)
+        return Printed(
+            self.module, list(constants.values()), self.hosts, plan.size, len(self.kernels)
+        )
+
+    def _place(self, lowered: Lowered, arena: ir.Value) -> None:
+        """Pointers of the variables that lie in an arena."""
+        for variable, offset in lowered.plan.offsets.items():
+            self.place[variable] = self._byte_offset(arena, offset)
+
+    def _byte_offset(self, base: ir.Value, offset: int | ir.Value) -> ir.Value:
+        index = i64(offset) if isinstance(offset, int) else offset
+        return self.b.gep(base, [index], source_etype=i8)
+
+    def _pointer(self, program: Program, variable: Variable) -> ir.Value:
+        return self.place[program.base(variable)]
+
+    def _steps(self, lowered: Lowered, arena: ir.Value) -> None:
+        program = lowered.program
+        for number, step in enumerate(program.steps):
+            if isinstance(step, Kernel):
+                self._kernel(program, step)
+                continue
+            offset = lowered.plan.workspaces.get(number, 0)
+            workspace = self._byte_offset(arena, offset)
+            name = step.equation.primitive.name
+            if name == "dot_general" and is_product(step.equation):
+                self._product(program, step)
+            elif step.equation in lowered.inner:
+                inner = lowered.inner[step.equation]
+                {"scan": self._scan, "while": self._while, "cond": self._cond}[name](
+                    program, step, inner, workspace
+                )
+            else:
+                self._host_call(program, step)
+
+    # Kernels.
+
+    def _kernel(self, program: Program, kernel: Kernel) -> None:
+        kernel = collapse(kernel)
+        variables = list(dict.fromkeys([*kernel.reads(), *kernel.writes()]))
+        numbers = {v: i for i, v in enumerate(variables)}
+        key = _structure(kernel, numbers)
+        emitted = self.kernels.get(key)
+        if emitted is None:
+            name = f"kernel_{len(self.kernels)}"
+            emitted = emit_kernel(self.module, name, kernel, numbers, self.vector_bytes)
+            self.kernels[key] = emitted
+        self._fill([self._pointer(program, v) for v in variables])
+        body = self.module.globals[emitted.name]
+        self._run(body, emitted.items, emitted.cost)
+
+    def _fill(self, pointers: Sequence[ir.Value]) -> None:
+        self.table_size = max(self.table_size, len(pointers))
+        for i, p in enumerate(pointers):
+            self.b.store(p, self.b.gep(self.table, [i64(i)], source_etype=pointer))
+
+    def _run(self, body: ir.Function, items: int, cost: int) -> None:
+        """Call a kernel's function for all its items."""
+        if items <= 1 or items * cost < _PARALLEL_COST:
+            self.b.call(body, [self.table, i64(0), i64(items), i64(0)])
+            return
+        grain = max(-(-_CHUNK_COST // cost), -(-items // _MAX_CHUNKS))
+        self.b.call(self._parallel_for(), [body, self.table, i64(items), i64(grain)])
+
+    def _parallel_for(self) -> ir.Function:
+        known = self.module.globals.get("rtfunc_parallel_for")
+        if known is not None:
+            return known
+        signature = ir.FunctionType(ir.VoidType(), [pointer, pointer, i64, i64])
+        return ir.Function(self.module, signature, "rtfunc_parallel_for")
+
+    # Matrix products.
+
+    def _product(self, program: Program, call: Call) -> None:
+        equation = call.equation
+        (contract, batch) = equation.params["dimension_numbers"]
+        out = equation.outputs[0].aval
+        sides = []
+        for position, (variable, offset) in enumerate(call.operands):
+            aval = equation.inputs[position].aval
+            strides = row_major_strides(aval.shape) if offset is None else offset.coefficients
+            start = 0 if offset is None else offset.constant
+            own = (*batch[position], *contract[position])
+            free = [a for a in range(aval.ndim) if a not in own]
+            layout = matrix_layout(aval.shape, strides, batch[position], free, contract[position])
+            assert layout is not None
+            size = math.prod(aval.shape[a] for a in free)
+            batch_strides = [strides[a] for a in batch[position]]
+            pointer_ = self._byte_offset(
+                self._pointer(program, variable), start * out.dtype.itemsize
+            )
+            sides.append((pointer_, size, layout, batch_strides))
+        lhs_shape = equation.inputs[0].aval.shape
+        k = math.prod(lhs_shape[a] for a in contract[0])
+        sizes = [lhs_shape[a] for a in batch[0]]
+        (a, m, layout_a, batch_a), (c, n, layout_c, batch_c) = sides
+        spec = _ProductSpec(
+            out.dtype == dtypes.float64, m, n, k, layout_a, layout_c,
+            tuple(sizes), tuple(batch_a), tuple(batch_c),
+        )  # fmt: skip
+        self._fill([a, c, self._pointer(program, equation.outputs[0])])
+        emitted = self.kernels.get(spec)
+        if emitted is None:
+            emitted = self._emit_product(f"product_{len(self.kernels)}", spec)
+            self.kernels[spec] = emitted
+        body = self.module.globals[emitted.name]
+        if spec.count > 1:
+            self._run(body, emitted.items, emitted.cost)
+        else:
+            self.b.call(body, [self.table, i64(0), i64(1), i64(0)])
+
+    def _emit_product(self, name: str, spec: _ProductSpec) -> Emitted:
+        """A function that multiplies a range of the batch with BLAS."""
+        real = f64 if spec.double else f32
+        size = 8 if spec.double else 4
+        routine = "rtfunc_blas_cblas_dgemm" if spec.double else "rtfunc_blas_cblas_sgemm"
+        gemm = self.module.globals.get(routine)
+        if gemm is None:
+            types = [i32] * 6 + [real, pointer, i32, pointer, i32, real, pointer, i32]
+            gemm = ir.Function(self.module, ir.FunctionType(ir.VoidType(), types), routine)
+        function = ir.Function(self.module, self.body_type, name)
+        table, begin, end, _ = function.args
+        outer, self.b = self.b, ir.IRBuilder(function.append_basic_block("entry"))
+        b = self.b
+        bases = [
+            b.load(b.gep(table, [i64(i)], source_etype=pointer), typ=pointer) for i in range(3)
+        ]
+        with self._loop(begin, end) as number:
+            offsets: list[ir.Value] = [i64(0), i64(0), b.mul(number, i64(spec.m * spec.n * size))]
+            rest = number
+            for axis in range(len(spec.batch) - 1, -1, -1):
+                index = b.urem(rest, i64(spec.batch[axis])) if axis else rest
+                rest = b.udiv(rest, i64(spec.batch[axis])) if axis else rest
+                for side, strides in enumerate((spec.batch_a, spec.batch_c)):
+                    term = b.mul(index, i64(strides[axis] * size))
+                    offsets[side] = b.add(offsets[side], term)
+            a, c, out = (self._byte_offset(p, o) for p, o in zip(bases, offsets))
+            (a_row, a_k), (c_column, c_k) = spec.layout_a, spec.layout_c
+            no, yes = i32(111), i32(112)
+            trans_a, lda = (no, a_row) if a_k == 1 else (yes, a_k)
+            trans_c, ldc = (no, c_k) if c_column == 1 else (yes, c_column)
+            b.call(
+                gemm,
+                [
+                    i32(101), trans_a, trans_c, i32(spec.m), i32(spec.n), i32(spec.k),
+                    ir.Constant(real, 1.0), a, i32(max(lda, 1)), c, i32(max(ldc, 1)),
+                    ir.Constant(real, 0.0), out, i32(max(spec.n, 1)),
+                ],
+            )  # fmt: skip
+        b.ret_void()
+        self.b = outer
+        return Emitted(name, spec.count, max(1, spec.m * spec.n * spec.k // 8))
+
+    @contextlib.contextmanager
+    def _loop(self, start: ir.Value, end: ir.Value) -> Iterator[ir.Value]:
+        b = self.b
+        head, body, done = (b.append_basic_block(part) for part in ("head", "body", "done"))
+        before = b.block
+        b.branch(head)
+        b.position_at_end(head)
+        counter = b.phi(i64)
+        counter.add_incoming(start, before)
+        b.cbranch(b.icmp_signed("<", counter, end), body, done)
+        b.position_at_end(body)
+        yield counter
+        following = b.add(counter, i64(1))
+        counter.add_incoming(following, b.block)
+        b.branch(head)
+        b.position_at_end(done)
+
+    # Control flow.
+
+    def _inner(self, lowered: Lowered, inputs: Sequence[ir.Value], workspace: ir.Value) -> None:
+        """Place a sub-graph's variables and run its steps; its outputs have been placed before."""
+        self.place.update(zip(lowered.program.inputs, inputs, strict=True))
+        self._place(lowered, workspace)
+        self._steps(lowered, workspace)
+
+    def _parts(self, call: Call, inner: list[Lowered], workspace: ir.Value) -> list[ir.Value]:
+        pointers, offset = [], 0
+        for size in workspace_parts(call, inner):
+            pointers.append(self._byte_offset(workspace, offset))
+            offset += size
+        return pointers
+
+    def _variable(self, value: ir.Value) -> ir.Value:
+        """A stack slot for a pointer that changes from step to step."""
+        with self.b.goto_entry_block():
+            slot = self.b.alloca(pointer)
+        self.b.store(value, slot)
+        return slot
+
+    def _scan(
+        self, program: Program, call: Call, inner: list[Lowered], workspace: ir.Value
+    ) -> None:
+        b, params, equation = self.b, call.equation.params, call.equation
+        (body,) = inner
+        constants, carry, length = params["constants"], params["carry"], params["length"]
+        operands = [self._pointer(program, v) for v, _ in call.operands]
+        fixed, init, xs = (
+            operands[:constants],
+            operands[constants : constants + carry],
+            operands[constants + carry :],
+        )
+        outs = [self._pointer(program, v) for v in equation.outputs]
+        parts = self._parts(call, inner, workspace)
+        avals = carry_avals(equation)
+        if not length:
+            for source, target, aval in zip(init, outs, avals):
+                self._copy(source, target, aval)
+            return
+        # The carry alternates between the output and a second buffer, so that the last step writes
+        # the output.
+        slots = []
+        for start, out, second in zip(init, outs, parts[1 : 1 + carry]):
+            first, other = (out, second) if length % 2 else (second, out)
+            slots.append([self._variable(start), self._variable(first), self._variable(other)])
+        with self._loop(i64(0), i64(length)) as step:
+            at = b.sub(i64(length - 1), step) if params["reverse"] else step
+            moved = []
+            for x, v in zip(xs, body.program.inputs[constants + carry :]):
+                moved.append(self._byte_offset(x, b.mul(at, i64(_bytes(v.aval)))))
+            carried = [b.load(s[0], typ=pointer) for s in slots]
+            targets = [b.load(s[1], typ=pointer) for s in slots]
+            for y, v in zip(outs[carry:], body.program.outputs[carry:]):
+                targets.append(self._byte_offset(y, b.mul(at, i64(_bytes(v.aval)))))
+            for v, target in zip(body.program.outputs, targets, strict=True):
+                self.place[body.program.base(v)] = target
+            self._inner(body, [*fixed, *carried, *moved], parts[0])
+            for (now, following, other), target in zip(slots, targets):
+                b.store(target, now)
+                b.store(b.load(other, typ=pointer), following)
+                b.store(target, other)
+
+    def _while(
+        self, program: Program, call: Call, inner: list[Lowered], workspace: ir.Value
+    ) -> None:
+        b, params, equation = self.b, call.equation.params, call.equation
+        # Sub-graphs come in the order of the params.
+        names = [k for k in params if k in ("condition", "body")]
+        graphs = dict(zip(names, inner, strict=True))
+        condition, body = graphs["condition"], graphs["body"]
+        n_condition, n_body = params["condition_constants"], params["body_constants"]
+        operands = [self._pointer(program, v) for v, _ in call.operands]
+        for_condition = operands[:n_condition]
+        for_body = operands[n_condition : n_condition + n_body]
+        init = operands[n_condition + n_body :]
+        outs = [self._pointer(program, v) for v in equation.outputs]
+        parts = self._parts(call, inner, workspace)
+        arenas = dict(zip(names, parts))
+        avals = carry_avals(equation)
+        count = len(avals)
+        buffers, flag = parts[2:-1], parts[-1]
+        slots = [
+            [self._variable(start), self._variable(one), self._variable(two)]
+            for start, one, two in zip(init, buffers[:count], buffers[count:])
+        ]
+        head, then, done = (b.append_basic_block(f"while.{p}") for p in ("head", "body", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        carried = [b.load(s[0], typ=pointer) for s in slots]
+        (test,) = condition.program.outputs
+        self.place[condition.program.base(test)] = flag
+        self._inner(condition, [*for_condition, *carried], arenas["condition"])
+        b.cbranch(b.icmp_unsigned("!=", b.load(flag, typ=i8), i8(0)), then, done)
+        b.position_at_end(then)
+        carried = [b.load(s[0], typ=pointer) for s in slots]
+        targets = [b.load(s[1], typ=pointer) for s in slots]
+        for v, target in zip(body.program.outputs, targets, strict=True):
+            self.place[body.program.base(v)] = target
+        self._inner(body, [*for_body, *carried], arenas["body"])
+        for (now, following, other), target in zip(slots, targets):
+            b.store(target, now)
+            b.store(b.load(other, typ=pointer), following)
+            b.store(target, other)
+        b.branch(head)
+        b.position_at_end(done)
+        for (now, _, _), out, aval in zip(slots, outs, avals):
+            self._copy(b.load(now, typ=pointer), out, aval)
+
+    def _cond(
+        self, program: Program, call: Call, inner: list[Lowered], workspace: ir.Value
+    ) -> None:
+        b, equation = self.b, call.equation
+        operands = [self._pointer(program, v) for v, _ in call.operands]
+        outs = [self._pointer(program, v) for v in equation.outputs]
+        parts = self._parts(call, inner, workspace)
+        index = b.load(operands[0], typ=i32)
+        done = b.append_basic_block("cond.done")
+        blocks = [b.append_basic_block(f"branch.{i}") for i in range(len(inner))]
+        negative = b.icmp_signed("<", index, i32(0))
+        index = b.select(negative, i32(0), index)
+        switch = b.switch(index, blocks[-1])  # beyond the last means the last
+        for i, block in enumerate(blocks[:-1]):
+            switch.add_case(i32(i), block)
+        for branch, block, part in zip(inner, blocks, parts):
+            b.position_at_end(block)
+            for v, out in zip(branch.program.outputs, outs, strict=True):
+                self.place[branch.program.base(v)] = out
+            self._inner(branch, operands[1:], part)
+            b.branch(done)
+        b.position_at_end(done)
+
+    def _copy(self, source: ir.Value, target: ir.Value, aval: Aval) -> None:
+        name = "llvm.memcpy.p0.p0.i64"
+        arguments = [target, source, i64(_bytes(aval)), ir.Constant(i1, 0)]
+        call_intrinsic(self.b, name, ir.VoidType(), arguments)
+
+    # Python.
+
+    def _host_call(self, program: Program, call: Call) -> None:
+        """Call back: `int32 host(int64 number, void **pointers)`; stop when it returns an error."""
+        b = self.b
+        number = len(self.hosts)
+        self.hosts.append(HostCall(call.equation))
+        variables = [*(v for v, _ in call.operands), *call.equation.outputs]
+        self._fill([self._pointer(program, v) for v in variables])
+        signature = ir.FunctionType(i32, [i64, pointer])
+        callee = b.bitcast(self.host, ir.PointerType())
+        status = _call_pointer(b, callee, signature, [i64(number), self.table])
+        following = b.append_basic_block("after.host")
+        b.cbranch(b.icmp_unsigned("==", status, i32(0)), following, self.failed)
+        b.position_at_end(following)
+
+
+def _call_pointer(
+    b: ir.IRBuilder, callee: ir.Value, signature: ir.FunctionType, args: Sequence[ir.Value]
+) -> ir.Value:
+    """Call a function by address."""
+    instruction = ir.CallInstr(b.block, _Typed(callee, signature), args)
+    b._insert(instruction)
+    return instruction
+
+
+class _Typed:
+    """A pointer with the signature of what it points to, as llvmlite's call instruction wants it."""
+
+    def __init__(self, value: ir.Value, signature: ir.FunctionType):
+        self.value = value
+        self.function_type = signature
+        self.type = value.type
+
+    def get_reference(self) -> str:
+        return self.value.get_reference()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _ProductSpec:
+    """A batch of matrix products (m, k) x (k, n): layouts are strides of (free, contracted) axes."""
+
+    double: bool
+    m: int
+    n: int
+    k: int
+    layout_a: tuple[int, int]
+    layout_c: tuple[int, int]
+    batch: tuple[int, ...]
+    batch_a: tuple[int, ...]
+    batch_c: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.batch)
+
+
+def _structure(kernel: Kernel, numbers: dict[Variable, int]) -> Any:
+    """What two kernels that can share a function have in common."""
+
+    def param(key: str, value: Any) -> Any:
+        if isinstance(value, Variable):
+            return key, numbers[value], value.aval.dtype
+        if key == "value":
+            return key, value.dtype, value.tobytes()
+        return key, repr(value)
+
+    nodes = tuple(
+        (
+            n.op,
+            tuple(a.number for a in n.args),
+            n.dtype,
+            n.full,
+            n.stage,
+            tuple(param(k, v) for k, v in n.params.items()),
+        )
+        for n in kernel.nodes
+    )
+    stores = tuple((s.node.number, numbers[s.variable], s.offset) for s in kernel.stores)
+    return kernel.domain, kernel.reduced, nodes, stores

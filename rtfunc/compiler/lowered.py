@@ -1,0 +1,128 @@
+"""A Graph made ready for a printer: inlined, in canonical form, scheduled, sub-graphs too.
+
+Depends on `inline`, `schedule`, `memory`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rtfunc.compiler.graph_passes import optimize
+from rtfunc.compiler.inline import (
+    canonical,
+    copy_into,
+    inline_calls,
+    matrix_layout,
+    row_major_strides,
+)
+from rtfunc.compiler.kernel import Affine
+from rtfunc.compiler.memory import Plan, plan_memory
+from rtfunc.compiler.schedule import Call, Program, schedule
+from rtfunc.core import dtypes
+from rtfunc.core.graph import Equation, Graph, Variable, sub_graphs
+
+#: Calls whose sub-graphs run inside the program.
+control_flow = ("scan", "while", "cond")
+
+
+@dataclasses.dataclass(eq=False)
+class Lowered:
+    """A Program with its memory plan, and those of the sub-graphs of its calls.
+
+    Attributes: inner: for each call with sub-graphs, their Lowered forms in the order of the params.
+    """
+
+    program: Program
+    plan: Plan
+    inner: dict[Equation, list[Lowered]]
+
+
+def lower(graph: Graph) -> Lowered:
+    """Lower the outermost Graph: its inputs, constants and outputs have memory of their own."""
+    graph = canonical(optimize(inline_calls(optimize(graph))))
+    program = schedule(graph, absorbs)
+    return _finish(program)
+
+
+def _lower_inner(graph: Graph) -> Lowered:
+    graph = inline_calls(graph)
+    inputs = tuple(Variable(v.aval) for v in graph.inputs)
+    call = Equation(None, (), {}, ())  # type: ignore[arg-type]
+    equations, outputs = copy_into(graph, inputs, call)
+    fresh = Graph(inputs, tuple(equations), tuple(outputs))
+    return _finish(schedule(canonical(optimize(fresh)), absorbs))
+
+
+def _finish(program: Program) -> Lowered:
+    inner: dict[Equation, list[Lowered]] = {}
+    for step in program.steps:
+        if isinstance(step, Call) and step.equation.primitive.name in control_flow:
+            inner[step.equation] = [_lower_inner(g) for g in sub_graphs(step.equation)]
+    fixed = {*program.inputs, *program.constants, *(program.base(v) for v in program.outputs)}
+    plan = plan_memory(
+        program, fixed, lambda call: workspace_bytes(call, inner.get(call.equation, []))
+    )
+    return Lowered(program, plan, inner)
+
+
+def carry_avals(equation: Equation) -> list:
+    """Avals of what a loop carries from step to step."""
+    params = equation.params
+    if equation.primitive.name == "scan":
+        body, start = params["body"], params["constants"]
+        return [v.aval for v in body.inputs[start : start + params["carry"]]]
+    if equation.primitive.name == "while":
+        return [v.aval for v in params["body"].inputs[params["body_constants"] :]]
+    return []
+
+
+def workspace_bytes(call: Call, inner: list[Lowered]) -> int:
+    """Memory that a call takes while it runs: the arenas of its Programs, and buffers for carries."""
+    return sum(workspace_parts(call, inner))
+
+
+def workspace_parts(call: Call, inner: list[Lowered]) -> list[int]:
+    """Sizes in bytes of the parts of a call's workspace, in order."""
+    parts = [_aligned(part.plan.size) for part in inner]
+    copies = {"scan": 1, "while": 2}.get(call.equation.primitive.name, 0)
+    for aval in carry_avals(call.equation) * copies:
+        parts.append(_aligned(aval.size * aval.dtype.itemsize))
+    if call.equation.primitive.name == "while":
+        parts.append(_aligned(1))
+    return parts
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 64) * 64
+
+
+def absorbs(equation: Equation, position: int, offset: Affine) -> bool:
+    """Whether a call reads an operand through strides as well as from a buffer of its own."""
+    if equation.primitive.name != "dot_general" or not is_product(equation):
+        return False
+    (contract, batch) = equation.params["dimension_numbers"]
+    shape = equation.inputs[position].aval.shape
+    free = [a for a in range(len(shape)) if a not in (*batch[position], *contract[position])]
+    layout = matrix_layout(
+        shape, offset.coefficients, batch[position], free, contract[position]
+    )
+    return layout is not None
+
+
+def is_product(equation: Equation) -> bool:
+    """Whether a dot_general is done by BLAS."""
+    out = equation.outputs[0].aval
+    operands = [a.aval for a in equation.inputs]
+    if out.dtype not in (dtypes.float32, dtypes.float64) or out.size == 0:
+        return False
+    if any(a.dtype != out.dtype or a.size == 0 for a in operands):
+        return False
+    (contract, batch) = equation.params["dimension_numbers"]
+    for position, aval in enumerate(operands):
+        free = [
+            a for a in range(aval.ndim) if a not in (*batch[position], *contract[position])
+        ]
+        strides = row_major_strides(aval.shape)
+        if matrix_layout(aval.shape, strides, batch[position], free, contract[position]) is None:
+            return False
+    return True

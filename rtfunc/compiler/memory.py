@@ -1,0 +1,95 @@
+"""Memory plan: which buffer lies where, for how long.
+
+Every variable that is neither argument, constant nor output lives in one arena, between the step that
+writes it and the last that reads it; variables whose lives do not overlap may share memory. Depends on
+`schedule`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from rtfunc.compiler.kernel import Kernel
+from rtfunc.compiler.schedule import Call, Program
+from rtfunc.core.graph import Variable
+
+ALIGNMENT = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Offsets in bytes into an arena of `size` bytes: of variables, and of the calls' workspaces."""
+
+    size: int
+    offsets: Mapping[Variable, int]
+    workspaces: Mapping[int, int]
+
+
+def plan_memory(
+    program: Program,
+    fixed: set[Variable],
+    workspace_bytes: Callable[[Call], int],
+) -> Plan:
+    """Place all variables of `program` that are not in `fixed`.
+
+    `workspace_bytes` says how much scratch memory a call takes while it runs.
+    """
+    lives = lifetimes(program)
+    blocks: list[tuple[int, int, int, object]] = []  # size, first step, last step, what
+    for variable, (first, last) in lives.items():
+        if variable not in fixed:
+            size = variable.aval.size * variable.aval.dtype.itemsize
+            blocks.append((_aligned(size), first, last, variable))
+    for number, step in enumerate(program.steps):
+        if isinstance(step, Call):
+            size = workspace_bytes(step)
+            if size:
+                blocks.append((_aligned(size), number, number, number))
+    offsets: dict[Variable, int] = {}
+    workspaces: dict[int, int] = {}
+    placed: list[tuple[int, int, int, int]] = []  # offset, end, first step, last step
+    total = 0
+    # Largest first, each at the lowest place that is free during its life.
+    for size, first, last, what in sorted(blocks, key=lambda block: (-block[0], block[1])):
+        busy = sorted((o, e) for o, e, f, s in placed if f <= last and first <= s)
+        offset = 0
+        for start, end in busy:
+            if start - offset >= size:
+                break
+            offset = max(offset, end)
+        placed.append((offset, offset + size, first, last))
+        total = max(total, offset + size)
+        if isinstance(what, Variable):
+            offsets[what] = offset
+        else:
+            assert isinstance(what, int)
+            workspaces[what] = offset
+    return Plan(total, offsets, workspaces)
+
+
+def _aligned(size: int) -> int:
+    return max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
+
+
+def lifetimes(program: Program) -> dict[Variable, tuple[int, int]]:
+    """For each buffer that a step writes, the first and the last step that touch it."""
+    lives: dict[Variable, tuple[int, int]] = {}
+    for number, step in enumerate(program.steps):
+        for variable in touched(step):
+            base = program.base(variable)
+            first, _ = lives.get(base, (number, number))
+            lives[base] = first, number
+    end = len(program.steps)
+    for variable in program.outputs:
+        base = program.base(variable)
+        if base in lives:
+            lives[base] = lives[base][0], end
+    return lives
+
+
+def touched(step: Kernel | Call) -> list[Variable]:
+    """The variables that a step reads or writes."""
+    if isinstance(step, Kernel):
+        return [*step.reads(), *step.writes()]
+    return [*(v for v, _ in step.operands), *step.equation.outputs]

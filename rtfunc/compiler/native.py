@@ -1,0 +1,157 @@
+"""The native backend: Graphs as executables on the CPU.
+
+`compile_graph` lowers, prints and compiles a Graph, or takes the machine code from the disk cache; the
+`Executable` calls it with the buffers of Arrays. Importing this module registers the backend "native" and
+makes it the default. Depends on `lowered`, `cpu`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rtfunc.compiler.buffers import new_buffer
+from rtfunc.compiler.cpu import blas, engine, threads
+from rtfunc.compiler.cpu.entry import make_entry
+from rtfunc.compiler.cpu.program import HostCall, print_program
+from rtfunc.compiler.lowered import Lowered, lower
+from rtfunc.core.array import Array
+from rtfunc.core.execution import executors
+from rtfunc.core.graph import Graph
+from rtfunc.core.trace import use_trace
+
+_HostFunction = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p)
+
+
+@dataclasses.dataclass(frozen=True)
+class CompileStats:
+    """Where compile time went, in seconds, and what was made."""
+
+    lower: float
+    print: float
+    parse: float
+    passes: float
+    codegen: float
+    link: float
+    steps: int
+    functions: int
+    cached: bool
+
+    @property
+    def total(self) -> float:
+        """All stages together."""
+        return self.lower + self.print + self.parse + self.passes + self.codegen + self.link
+
+
+class Executable:
+    """A compiled Graph: a function from Arrays to Arrays."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        start = time.perf_counter()
+        self.lowered: Lowered = lower(graph)
+        lowered_at = time.perf_counter()
+        threads.load()
+        blas.load()
+        printed = print_program(self.lowered, engine.vector_bytes())
+        self.text = str(printed.module)
+        printed_at = time.perf_counter()
+        self.module = engine.compile_cached(self.text)
+        timings = self.module.timings
+        self.stats = CompileStats(
+            lowered_at - start,
+            printed_at - lowered_at,
+            timings.parse,
+            timings.passes,
+            timings.codegen,
+            timings.link,
+            len(self.lowered.program.steps),
+            printed.kernels,
+            not timings.codegen,
+        )
+        self.hosts = printed.hosts
+        self._constants = [np.ascontiguousarray(np.asarray(c)) for c in printed.constants]
+        self._outs = [(a.shape, a.dtype, a.weak_type) for a in graph.out_avals]
+        self.arena_bytes = printed.arena_bytes
+        self._arenas: list[np.ndarray] = []
+        self._failures: dict[int, BaseException] = {}
+        # ctypes makes this a C function, which takes the GIL when it is called.
+        self._host = _HostFunction(_host_runner(printed.hosts, self._failures))
+        address = ctypes.cast(self._host, ctypes.c_void_p).value or 0
+        self._tail = [address if printed.hosts else 0]
+        self._entry = make_entry(
+            self.module.address("program"),
+            len(graph.inputs) + len(self._constants) + len(self._outs) + 2,
+            keep=self.module,
+        )
+
+    def __call__(self, args: Sequence[Array]) -> list[Array]:
+        buffers = [a._buffer for a in args]
+        outs = [new_buffer(shape, dtype) for shape, dtype, _ in self._outs]
+        try:
+            arena = self._arenas.pop()
+        except IndexError:
+            arena = new_buffer((self.arena_bytes,), np.dtype(np.uint8))
+        try:
+            status = self._entry(*buffers, *self._constants, *outs, arena, *self._tail)
+        except (ValueError, TypeError):
+            buffers = [np.ascontiguousarray(np.asarray(b)) for b in buffers]
+            buffers = [b if b.flags.aligned else b.copy() for b in buffers]
+            status = self._entry(*buffers, *self._constants, *outs, arena, *self._tail)
+        self._arenas.append(arena)
+        if status:
+            raise self._failures.pop(threading.get_ident())
+        return [Array(o, weak) for o, (_, _, weak) in zip(outs, self._outs)]
+
+
+def _host_runner(
+    hosts: Sequence[HostCall], failures: dict[int, BaseException]
+) -> Callable[[int, int], int]:
+    """What compiled code calls for the steps that Python runs; 1 if one raised."""
+
+    def run(number: int, pointers: int) -> int:
+        try:
+            _run_equation(hosts[number], pointers)
+        except BaseException as error:
+            failures[threading.get_ident()] = error
+            return 1
+        return 0
+
+    return run
+
+
+def _run_equation(call: HostCall, pointers: int) -> None:
+    equation = call.equation
+    avals = [a.aval for a in (*equation.inputs, *equation.outputs)]
+    addresses = (ctypes.c_void_p * len(avals)).from_address(pointers)
+    views = [_view(address or 0, aval) for address, aval in zip(addresses, avals)]
+    count = len(equation.inputs)
+    # What the operation keeps must not be memory that this program will use again.
+    operands = [Array(v.copy(), a.weak_type) for v, a in zip(views[:count], avals)]
+    with use_trace(None):
+        result = equation.primitive.evaluate(operands, equation.params)
+    results = result if equation.primitive.multiple_results else [result]
+    for view, value in zip(views[count:], results, strict=True):
+        np.copyto(view, np.asarray(value), casting="no")
+
+
+def _view(address: int, aval: Any) -> np.ndarray:
+    size = aval.size * aval.dtype.itemsize
+    if not size:
+        return np.empty(aval.shape, aval.dtype)
+    memory = (ctypes.c_char * size).from_address(address)
+    return np.frombuffer(memory, np.uint8).view(aval.dtype).reshape(aval.shape)
+
+
+def compile_graph(graph: Graph) -> Executable:
+    """The native executable of `graph`."""
+    return Executable(graph)
+
+
+executors["native"] = compile_graph
