@@ -125,6 +125,7 @@ def fold_constants(graph: Graph) -> Graph:
             or not all(isinstance(a, Literal) for a in equation.inputs)
             or any(v.aval.shape for v in equation.outputs)
             or not equation.primitive.leaf
+            or "axis_names" in equation.params  # a collective needs its surrounding vmap
             or has_effect(equation)
         ):
             return equation

@@ -15,6 +15,7 @@ from rtfunc.compiler.inline import (
     matrix_layout,
     row_major_strides,
 )
+from rtfunc.compiler.joins import join_pads
 from rtfunc.compiler.kernel import Affine
 from rtfunc.compiler.memory import Plan, plan_memory
 from rtfunc.compiler.schedule import Call, Program, schedule
@@ -39,9 +40,11 @@ class Lowered:
 
 def lower(graph: Graph) -> Lowered:
     """Lower the outermost Graph: its inputs, constants and outputs have memory of their own."""
-    graph = canonical(optimize(inline_calls(optimize(graph))))
-    program = schedule(graph, absorbs)
-    return _finish(program)
+    return _finish(schedule(_prepared(inline_calls(optimize(graph))), absorbs))
+
+
+def _prepared(graph: Graph) -> Graph:
+    return canonical(join_pads(optimize(graph)))
 
 
 def _lower_inner(graph: Graph) -> Lowered:
@@ -50,7 +53,7 @@ def _lower_inner(graph: Graph) -> Lowered:
     call = Equation(None, (), {}, ())  # type: ignore[arg-type]
     equations, outputs = copy_into(graph, inputs, call)
     fresh = Graph(inputs, tuple(equations), tuple(outputs))
-    return _finish(schedule(canonical(optimize(fresh)), absorbs))
+    return _finish(schedule(_prepared(fresh), absorbs))
 
 
 def _finish(program: Program) -> Lowered:

@@ -1,8 +1,7 @@
 """The native backend: Graphs as executables on the CPU.
 
 `compile_graph` lowers, prints and compiles a Graph, or takes the machine code from the disk cache; the
-`Executable` calls it with the buffers of Arrays. Importing this module registers the backend "native" and
-makes it the default. Depends on `lowered`, `cpu`.
+`Executable` calls it with the buffers of Arrays. Depends on `lowered`, `cpu`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.program import HostCall, print_program
 from rtfunc.compiler.lowered import Lowered, lower
 from rtfunc.core.array import Array
-from rtfunc.core.execution import executors
 from rtfunc.core.graph import Graph
 from rtfunc.core.trace import use_trace
 
@@ -152,6 +150,3 @@ def _view(address: int, aval: Any) -> np.ndarray:
 def compile_graph(graph: Graph) -> Executable:
     """The native executable of `graph`."""
     return Executable(graph)
-
-
-executors["native"] = compile_graph

@@ -109,7 +109,8 @@ class _Unfit(Exception):
 
 
 def kind_of(equation: Equation) -> str:
-    """How an equation is scheduled: "elementwise", "view", "reduce", "iota" or "call"."""
+    """How an equation is scheduled: "elementwise", "view", "reduce", "squeeze", "iota",
+    "concatenate" or "call"."""
     name = equation.primitive.name
     avals = [a.aval for a in (*equation.inputs, *equation.outputs)]
     if name in view_primitives:
@@ -120,11 +121,20 @@ def kind_of(equation: Equation) -> str:
         return "elementwise"
     if name == "iota":
         return "iota"
+    if name == "concatenate":
+        return "concatenate"
     if name in reductions:
         shape = equation.inputs[0].aval.shape
         axes = equation.params["axes"]
         return "reduce" if any(shape[a] > 1 for a in axes) else "squeeze"
     return "call"
+
+
+def _row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    strides = [1] * len(shape)
+    for a in range(len(shape) - 2, -1, -1):
+        strides[a] = strides[a + 1] * shape[a + 1]
+    return tuple(strides)
 
 
 def schedule(graph: Graph, absorb: Any = None) -> Program:
@@ -151,6 +161,12 @@ class _Scheduler:
         self.kinds = {e: kind_of(e) for e in graph.equations}
         self.constants: dict[Variable, Array] = dict(graph.constants)
         self.aliases: dict[Variable, Variable] = {}
+        #: Parts of concatenations: the whole that each is stored in, and the strides and the offset
+        #: of its elements there.
+        self.inside: dict[Variable, tuple[Variable, tuple[int, ...], int]] = {}
+        self.parts: dict[Variable, list[Variable]] = {}
+        self.copies: dict[Variable, Atom] = {}
+        self.forced = frozenset(buffered)
         self.roots: set[Variable] = set(buffered)
         self.units: list[_KernelBuilder | Call] = []
         self.depends: list[int] = []
@@ -166,6 +182,9 @@ class _Scheduler:
         for equation in graph.equations:
             if self.kinds[equation] == "call":
                 self._add_call(equation)
+                continue
+            if self.kinds[equation] == "concatenate":
+                self._place_parts(equation)
                 continue
             for variable in equation.outputs:
                 if variable in self.roots:
@@ -249,6 +268,7 @@ class _Scheduler:
             if kind == "elementwise" and readers.get(out, 0) > 1 and total > _CHEAP:
                 roots.add(out)
             cost[out] = total
+        self._choose_parts()
         # A root that only renames another buffer shares it.
         for equation in graph.equations:
             if self._is_reshape(equation) and equation.outputs[0] in roots:
@@ -256,7 +276,53 @@ class _Scheduler:
                 assert isinstance(source, Variable)
                 inner = self.producer.get(source)
                 if inner is None or self.kinds[inner] != "view" or self._is_reshape(inner):
-                    roots.add(source)
+                    if source not in self.inside:
+                        roots.add(source)
+
+    def _choose_parts(self) -> None:
+        """Decide where the operands of concatenations are stored: in the result, if they can be."""
+        fixed = {a for a in self.graph.outputs if isinstance(a, Variable)} | self.forced
+        for equation in self.graph.equations:
+            if self.kinds[equation] == "call":
+                fixed.update(self._call_bases(equation))
+                fixed.update(a for a in equation.inputs if isinstance(a, Variable))
+        for equation in self.graph.equations:
+            if self.kinds[equation] != "concatenate":
+                continue
+            (whole,) = equation.outputs
+            self.roots.add(whole)
+            axis = equation.params["axis"]
+            strides = _row_major(whole.aval.shape)
+            position = 0
+            parts = []
+            for atom in equation.inputs:
+                part = atom if isinstance(atom, Variable) else None
+                maker = self.producer.get(part) if part is not None else None
+                if (
+                    part is None
+                    or maker is None
+                    or part in fixed
+                    or part in self.inside
+                    or self.kinds[maker] not in ("elementwise", "reduce", "iota")
+                ):
+                    part = Variable(atom.aval)
+                    self.copies[part] = atom
+                self.roots.add(part)
+                self.inside[part] = (whole, strides, position * strides[axis])
+                parts.append(part)
+                position += atom.aval.shape[axis]
+            self.parts[whole] = parts
+
+    def locate(self, variable: Variable, index: IndexMap, ndim: int) -> tuple[Variable, Affine]:
+        """The buffer that holds a variable, and the offset there of the element that `index` reads."""
+        found = self.inside.get(variable)
+        if found is None:
+            return self._base(variable), linear_offset(index, variable.aval.shape, ndim)
+        whole, strides, start = found
+        total = Affine((0,) * ndim, start)
+        for a, stride in zip(index, strides):
+            total = total + a.scale(stride)
+        return whole, total
 
     def _call_bases(self, equation: Equation) -> list[Variable]:
         """The variables that a call reads from, after views that it can absorb."""
@@ -315,9 +381,11 @@ class _Scheduler:
     def _depends_on(self, variables: Iterable[Variable]) -> int:
         mask = 0
         for v in variables:
-            unit = self.unit_of.get(self._base(v))
-            if unit is not None:
-                mask |= self.depends[unit] | (1 << unit)
+            base = self._base(v)
+            for one in self.parts.get(base, (base,)):
+                unit = self.unit_of.get(one)
+                if unit is not None:
+                    mask |= self.depends[unit] | (1 << unit)
         return mask
 
     def _add_call(self, equation: Equation) -> None:
@@ -336,9 +404,16 @@ class _Scheduler:
             source = equation.inputs[0]
             assert isinstance(source, Variable)
             if source in self.roots or source not in self.producer:
-                self.aliases[root] = source
-                return
+                if source not in self.inside and root not in self.inside:
+                    self.aliases[root] = source
+                    return
         self._place_into_kernel(root, root, equation)
+
+    def _place_parts(self, equation: Equation) -> None:
+        for part in self.parts[equation.outputs[0]]:
+            if part in self.copies:
+                self._place_into_kernel(part, self.copies[part], None)
+            self.needed.add(part)
 
     def _place_copy(self, atom: Atom, copy: Variable) -> None:
         self._place_into_kernel(copy, atom, None)
@@ -526,53 +601,41 @@ class _KernelBuilder:
 
     def _new_value(self, variable: Variable, index: IndexMap) -> Node:
         scheduler = self.scheduler
-        inside = self.values.get(variable)
+        ndim = len(self.domain)
+        held = scheduler._base(variable)
+        inside = self.values.get(held)
         if inside is not None:
-            if self._reads_in_place(variable, index, inside):
-                self.reads.add(variable)
-                return inside
-            raise _Unfit
-        base = scheduler._base(variable)
-        if base is not variable:
-            linear = linear_offset(index, variable.aval.shape, len(self.domain))
-            inside = self.values.get(base)
-            if inside is None:
-                return self._load(base, linear)
-            if linear == self._own_offset(base, inside):
-                self.reads.add(base)
+            offset = linear_offset(index, variable.aval.shape, ndim)
+            if offset == linear_offset(self._own_index(held, inside), held.aval.shape, ndim):
+                self.reads.add(held)
                 return inside
             raise _Unfit
         equation = scheduler.producer.get(variable)
-        if equation is None or variable in scheduler.roots:
-            return self._load(
-                variable, linear_offset(index, variable.aval.shape, len(self.domain))
-            )
-        return self._from_equation(equation, variable, index)
+        if held is variable and equation is not None and variable not in scheduler.roots:
+            return self._from_equation(equation, variable, index)
+        return self._load(variable, *scheduler.locate(variable, index, ndim))
 
-    def _own_offset(self, variable: Variable, node: Node) -> Affine:
-        """Where the value of a root of this Kernel lies in its buffer."""
+    def _own_index(self, variable: Variable, node: Node) -> IndexMap:
+        """Which element of a root of this Kernel a point computes."""
         ndim = len(self.domain)
         axes = range(ndim) if node.full else [a for a, r in enumerate(self.reduced) if not r]
-        shape = variable.aval.shape
-        return linear_offset(identity_map(shape, axes, ndim), shape, ndim)
+        return identity_map(variable.aval.shape, axes, ndim)
 
-    def _reads_in_place(self, variable: Variable, index: IndexMap, node: Node) -> bool:
-        linear = linear_offset(index, variable.aval.shape, len(self.domain))
-        return linear == self._own_offset(variable, node)
-
-    def _load(self, variable: Variable, offset: Affine) -> Node:
-        base = self.scheduler._base(variable)
-        key = (base, offset)
+    def _load(self, variable: Variable, buffer: Variable, offset: Affine) -> Node:
+        held = self.scheduler._base(variable)
+        if any(part in self.values for part in self.scheduler.parts.get(held, ())):
+            raise _Unfit
+        key = (buffer, offset)
         node = self.known.get(key)
         if node is None:
             full = not any(self.reduced) or any(
                 c for c, r in zip(offset.coefficients, self.reduced) if r
             )
-            params = {"variable": base, "offset": offset}
+            params = {"variable": buffer, "offset": offset}
             node = self._add("load", [], variable.aval.dtype, params, full, 0 if full else -1)
             self.known[key] = node
-        self.loaded.add(base)
-        self.reads.add(base)
+        self.loaded.add(held)
+        self.reads.add(held)
         return node
 
     def _from_equation(self, equation: Equation, variable: Variable, index: IndexMap) -> Node:
@@ -592,11 +655,12 @@ class _KernelBuilder:
             if moved is not None:
                 return self._value(source, moved)
             assert isinstance(source, Variable)
-            linear = linear_offset(index, variable.aval.shape, len(self.domain))
+            held = scheduler._base(source)
+            if held in self.values or source in scheduler.inside:
+                raise _Unfit if held in self.values else _NeedsBuffer(source)
             if source in scheduler.roots or source not in scheduler.producer:
-                if source in self.values:
-                    raise _Unfit
-                return self._load(source, linear)
+                linear = linear_offset(index, variable.aval.shape, len(self.domain))
+                return self._load(source, held, linear)
             raise _NeedsBuffer(source)
         if kind != "elementwise":
             raise AssertionError(equation.primitive.name)
@@ -625,7 +689,9 @@ class _KernelBuilder:
         stores = []
         for variable, node in self.stores:
             if variable in needed:
-                stores.append(Store(node, variable, self._own_offset(variable, node)))
+                index = self._own_index(variable, node)
+                buffer, offset = self.scheduler.locate(variable, index, len(self.domain))
+                stores.append(Store(node, buffer, offset))
         if not stores:
             return None
         live: set[Node] = {s.node for s in stores}

@@ -1,8 +1,9 @@
 """Execution: how a whole Graph is run at once.
 
-A backend turns a Graph into an executable, a function from Arrays to Arrays. The "reference" backend
-evaluates the Graph equation by equation with the eager kernels; `rtfunc.compiler` registers others in
-`executors`. Executables are kept on the Graph that they were made from. Depends on `graph`, `staging`.
+A backend turns a Graph into an executable, a function from Arrays to Arrays. The "reference"
+backend evaluates the Graph equation by equation with the eager kernels; `rtfunc.compiler` registers
+others in `executors`. Executables are kept on the Graph that they were made from. Depends on
+`graph`, `staging`.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def executor_of(graph: Graph, backend: str | None = None) -> Executable:
 def run_equation(primitive: Primitive, buffers: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """The results of one operation that holds Graphs, run as a Graph by the default backend.
 
-    For eager loops: the one-equation Graph is kept on the first of the Graphs in `params`, so the loop
-    is compiled once.
+    For eager loops: the one-equation Graph is kept on the first of the Graphs in `params`, so the
+    loop is compiled once.
     """
     home = next(graphs_in(params))
     key = (run_equation, primitive, tuple(params.items()))

@@ -1,9 +1,9 @@
 """Interning: equal Graphs become one.
 
-Eager control flow traces the user's function at every call, so that it sees what the function sees. The
-Graph is then exchanged for an equal one from an earlier call, which has its derivatives, batches and
-executables with it. Only Graphs of plain data are interned, a bounded number of them. Depends on
-`graph`.
+Eager control flow traces the user's function at every call, so that it sees what the function sees.
+The Graph is then exchanged for an equal one from an earlier call, which has its derivatives,
+batches and executables with it. Only Graphs of plain data are interned, a bounded number of them.
+Depends on `graph`.
 """
 
 from __future__ import annotations

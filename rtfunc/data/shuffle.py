@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rtfunc import random
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
 
@@ -30,22 +31,16 @@ def as_key(operation: str, key: Any) -> np.ndarray:
 
 def fold_in(key: np.ndarray, number: int) -> np.ndarray:
     """Another key for each `number`."""
-    from rtfunc import random
-
     return np.asarray(random.fold_in(key, number))
 
 
 def permutation(key: np.ndarray, length: int) -> np.ndarray:
     """The integers below `length` in random order, int64."""
-    from rtfunc import random
-
     return np.asarray(random.permutation(key, length)).astype(np.int64)
 
 
 def uniform(key: np.ndarray, count: int) -> np.ndarray:
     """`count` float64 numbers in [0, 1) with all 53 bits random."""
-    from rtfunc import random
-
     words = np.asarray(random.bits(key, (count, 2))).astype(np.uint64)
     bits = (words[:, 0] >> np.uint64(5) << np.uint64(26)) | (words[:, 1] >> np.uint64(6))
     return bits.astype(np.float64) * 2.0**-53

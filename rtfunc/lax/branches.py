@@ -35,8 +35,8 @@ def cond(
 ) -> Any:
     """`true_fun(*operands)` if `pred` else `false_fun(*operands)`, decided when the program runs.
 
-    Both functions are traced, and return pytrees of one structure with equal shapes and dtypes. Under
-    `vmap` with a batched `pred` both are computed and selected from.
+    Both functions are traced, and return pytrees of one structure with equal shapes and dtypes.
+    Under `vmap` with a batched `pred` both are computed and selected from.
 
     Arguments: pred: a boolean scalar, or a number, which counts as true unless it is 0.
 
@@ -52,8 +52,8 @@ def cond(
     if index.shape:
         raise ShapeError(
             at_user_line(
-                f"cond: pred must be a scalar, but its shape is {index.shape}. Use rtfunc.numpy.where to "
-                "choose elementwise, or reduce it with .any() or .all()."
+                f"cond: pred must be a scalar, but its shape is {index.shape}. Use "
+                "rtfunc.numpy.where to choose elementwise, or reduce it with .any() or .all()."
             )
         )
     if not (index.dtype == dtypes.bool_ or index.dtype in dtypes.real_numeric):
@@ -74,8 +74,8 @@ def cond(
 def switch(index: ArrayLike, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """`branches[index](*operands)`, decided when the program runs.
 
-    An index below 0 counts as 0, one beyond the last branch as the last. All branches are traced, and
-    return pytrees of one structure with equal shapes and dtypes.
+    An index below 0 counts as 0, one beyond the last branch as the last. All branches are traced,
+    and return pytrees of one structure with equal shapes and dtypes.
 
     >>> import rtfunc as rf
     >>> rf.lax.switch(7, [lambda x: x, lambda x: -x], 2.0)
@@ -160,8 +160,8 @@ def _common_type(
             raise TransformError(
                 at_user_line(
                     f"{operation}: the output{path()} is {common} in {other} and {aval} in {name}. "
-                    "All branches must return the same shapes and dtypes; convert, for example with "
-                    "x.astype(...)."
+                    "All branches must return the same shapes and dtypes; convert, for example "
+                    "with x.astype(...)."
                 )
             )
     return common

@@ -48,23 +48,23 @@ def scan(
     but `f` is traced once, whatever the length.
 
     Arguments:
-      f: takes (carry, slice of xs) and returns (carry, y). The carry keeps its structure, shapes and
-        dtypes; y is any pytree, None included.
+      f: takes (carry, slice of xs) and returns (carry, y). The carry keeps its structure, shapes
+        and dtypes; y is any pytree, None included.
       init: the initial carry, a pytree.
       xs: a pytree of arrays with equal first axes, or None.
       length: the number of steps; needed only where xs has no arrays.
       reverse: whether to walk from the last slice to the first; ys[i] still belongs to xs[i].
       unroll: how many steps a compiler may lay out one after the other; the result does not change.
 
-    Returns the final carry and the stacked ys. Differentiable in both modes: reverse mode keeps what the
-    steps need, in memory proportional to the length.
+    Returns the final carry and the stacked ys. Differentiable in both modes: reverse mode keeps
+    what the steps need, in memory proportional to the length.
 
-    Raises `TreeError`, `ShapeError` or `DtypeError` that name the leaf of a carry which changes, and
-    `ShapeError` for lengths that differ.
+    Raises `TreeError`, `ShapeError` or `DtypeError` that name the leaf of a carry which changes,
+    and `ShapeError` for lengths that differ.
 
     >>> import rtfunc as rf, rtfunc.numpy as rnp
-    >>> rf.lax.scan(lambda total, x: (total + x, total), 0.0, rnp.arange(4.0))
-    (Array(6., dtype=float32), Array([0., 0., 1., 3.], dtype=float32))
+    >>> rf.lax.scan(lambda total, x: (total + x, total * x), rnp.float32(0), rnp.arange(4.0))
+    (Array(6., dtype=float32), Array([0., 0., 2., 9.], dtype=float32))
     """
     return _scan("scan", f, init, xs, length, reverse, unroll)
 
@@ -170,9 +170,10 @@ def _unroll(operation: str, unroll: int | bool, length: int) -> int:
 
 
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
-    """Apply `f` to each slice of `xs` along the first axis, one after the other, and stack the results.
+    """Apply `f` to each slice of `xs` along the first axis, in turn, and stack the results.
 
-    As `vmap(f)(xs)` in less memory. With `batch_size`, that many slices at a time go through `vmap`.
+    As `vmap(f)(xs)`, in less memory: `batch_size` slices at a time go through `vmap`, one by
+    default.
 
     >>> import rtfunc as rf, rtfunc.numpy as rnp
     >>> rf.lax.map(lambda x: x + 1, rnp.arange(3.0))
@@ -218,8 +219,8 @@ def while_loop(
 ) -> Any:
     """Repeat `value = body_fun(value)` while `cond_fun(value)` is true.
 
-    Arguments: cond_fun: returns a boolean scalar; body_fun: returns a value of the structure, shapes
-    and dtypes of `init_val`, a pytree.
+    Arguments: cond_fun: returns a boolean scalar; body_fun: returns a value of the structure,
+      shapes and dtypes of `init_val`, a pytree.
 
     Forward mode goes through; reverse mode raises `UnsupportedError`, since the number of steps is
     unknown: use `scan`, or `fori_loop` with Python integers. Raises `TreeError`, `ShapeError` or
@@ -258,8 +259,9 @@ def _while(
         found = ", ".join(str(a) for a in outs) or "nothing"
         raise (DtypeError if len(outs) == 1 and not outs[0].shape else ShapeError)(
             at_user_line(
-                f"{operation}: {function_name(cond_fun)} must return a boolean scalar, but it returned "
-                f"{found}. Compare, for example with x > 0, and reduce with .any() or .all()."
+                f"{operation}: {function_name(cond_fun)} must return a boolean scalar, but it "
+                f"returned {found}. Compare, for example with x > 0, and reduce with .any() or "
+                ".all()."
             )
         )
     results = while_p.bind(
@@ -284,8 +286,8 @@ def fori_loop(
 ) -> Any:
     """Repeat `value = body_fun(i, value)` for i from `lower` to `upper - 1`.
 
-    Where both bounds are known when the loop is traced (Python integers), it is a `scan`, and reverse
-    mode goes through; else a `while_loop`. `unroll` is for the former only.
+    Where both bounds are known when the loop is traced (Python integers), it is a `scan`, and
+    reverse mode goes through; else a `while_loop`. `unroll` is for the former only.
 
     >>> import rtfunc as rf
     >>> rf.lax.fori_loop(0, 5, lambda i, total: total + i, 0)

@@ -21,9 +21,9 @@ def associative_scan(
 ) -> Any:
     """All prefixes of `elems` along `axis`, combined by `fn`, in about log2(n) rounds.
 
-    Result i is `fn(... fn(fn(elems[0], elems[1]), elems[2]) ..., elems[i])`, where brackets may be set
-    otherwise: `fn` must be associative, and work on many elements at once (it is given slices along
-    `axis` of any length, as by `vmap`).
+    Result i is `fn(... fn(fn(elems[0], elems[1]), elems[2]) ..., elems[i])` with other brackets:
+    `fn` must be associative. It is given slices along `axis` of any length, and combines them
+    element by element.
 
     Arguments:
       fn: takes two pytrees like `elems` and returns one like them.

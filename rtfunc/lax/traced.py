@@ -56,9 +56,7 @@ def operands(operation: str, tree: Any, what: str) -> tuple[list[Array], pytree.
     An operand may come out again as a result, so NumPy arrays that can change are copied.
     """
     leaves, treedef = pytree.flatten(tree)
-    owned = [
-        x.copy() if isinstance(x, np.ndarray) and x.flags.writeable else x for x in leaves
-    ]
+    owned = [x.copy() if isinstance(x, np.ndarray) and x.flags.writeable else x for x in leaves]
     return leaf_arrays(operation, owned, lambda: tree, what), treedef
 
 
@@ -75,9 +73,9 @@ def trace_step(
 ) -> tuple[Traced, list[Array]]:
     """Trace one step of a loop, and check that the carry keeps its structure and types.
 
-    A weakly typed initial carry that a step returns as another dtype is promoted, and the step traced
-    once more. `carry_of` finds the carry in what a step returns, and `paths` names its leaves in
-    messages. Returns the trace and the initial carry.
+    A weakly typed initial carry that a step returns as another dtype is promoted, and the step
+    traced once more. `carry_of` finds the carry in what a step returns, and `paths` names its
+    leaves in messages. Returns the trace and the initial carry.
     """
     for attempt in range(2):
         traced = trace(operation, step, [*(x.aval for x in carry), *slices], name)
@@ -129,5 +127,3 @@ def _carry_error(
     more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     message = f"{operation}: the carry{', and the carry'.join(wrong[:3])}{more}. {advice}."
     return (ShapeError if shapes else DtypeError)(at_user_line(message))
-
-

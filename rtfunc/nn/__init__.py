@@ -7,10 +7,10 @@ A layer is a pair of pure functions (`nn.layer` has the contract):
     logits, state = model.apply(params, state, images, key=key, train=True)
     loss = nn.cross_entropy(logits, labels)
 
-Names in this module are of three kinds: **layers** with parameters, state or randomness are made by a
-call (`dense(64)`, `dropout(0.2)`, `batch_norm()`); **combinators** take layers (`sequential`,
-`residual`, ...); **activations, losses and the like** are plain functions of arrays, which combinators
-take in the place of layers. `nn.functional` has the plain function beneath every layer.
+Names in this module are of three kinds: **layers** with parameters, state or randomness are made by
+a call (`dense(64)`, `dropout(0.2)`, `batch_norm()`); **combinators** take layers (`sequential`,
+`residual`, ...); **activations, losses and the like** are plain functions of arrays, which
+combinators take in the place of layers. `nn.functional` has the plain function beneath every layer.
 """
 
 from rtfunc.nn import functional as functional

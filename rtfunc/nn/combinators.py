@@ -1,9 +1,10 @@
 """Layers made of layers: sequential, residual, parallel, branch, repeat.
 
-Each takes layers or plain functions. The parameters and the state of a part stand under its key ("0",
-"1", ... or the names of a mapping), as in PyTorch's containers; parts that have none are left out. A
-tuple that a layer returns becomes several inputs of the next one. Keys for random numbers are split, one
-for each part. The module to imitate for a combinator of your own. Depends on `layer`.
+Each takes layers or plain functions. The parameters and the state of a part stand under its key
+("0", "1", ... or the names of a mapping), as in PyTorch's containers; parts that have none are left
+out. A tuple that a layer returns becomes several inputs of the next one. Keys for random numbers
+are split, one for each part. The module to imitate for a combinator of your own. Depends on
+`layer`.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def residual(layer: Any, shortcut: Any = identity, *, shortcut_key: str = "downs
     """`layer(x) + shortcut(x)`.
 
     Arguments: layer: what is added; shortcut: how the input gets to the sum, itself by default;
-    shortcut_key: where the shortcut's parameters stand, beside those of `layer`, as in torchvision's
-    ResNet.
+    shortcut_key: where the shortcut's parameters stand, beside those of `layer`, as in
+    torchvision's ResNet.
 
     Raises `ShapeError` when the two outputs differ in shape.
 
@@ -143,8 +144,8 @@ def residual(layer: Any, shortcut: Any = identity, *, shortcut_key: str = "downs
         if out.shape != passed.shape:
             raise ShapeError(
                 at_user_line(
-                    f"residual adds outputs of one shape, but the layer returned {out.shape} and the "
-                    f"shortcut {passed.shape}. Give a shortcut that changes the shape alike, for "
+                    f"residual adds outputs of one shape, but the layer returned {out.shape} and "
+                    f"the shortcut {passed.shape}. Give a shortcut that changes the shape alike, for "
                     "example nn.dense(features, bias=False)."
                 )
             )
@@ -161,7 +162,8 @@ def branch(*layers: Any) -> Layer:
 
     >>> import rtfunc.numpy as rnp
     >>> from rtfunc import nn, random
-    >>> both = nn.sequential(nn.branch(nn.dense(2), nn.identity), lambda a, b: rnp.sum(a) + rnp.sum(b))
+    >>> both = nn.branch(nn.dense(2), nn.identity)
+    >>> both = nn.sequential(both, lambda a, b: rnp.sum(a) + rnp.sum(b))
     >>> params, state = both.init(random.key(0), (1, 3))
     >>> both.apply(params, state, rnp.ones((4, 3)))[0].shape
     ()

@@ -1,8 +1,8 @@
-"""Every function of `rtfunc.nn` without parameters of its own, under the names of torch.nn.functional.
+"""Plain functions of arrays, weights included, under the names of torch.nn.functional.
 
 In `rtfunc.nn` a name that a layer has (`dropout`, `embedding`, `layer_norm`, ...) is the layer; the
-plain function that it applies is here, with its weights as arguments. Functions whose names no layer has
-(activations, losses, `linear`) are the same in both places. Depends on `rtfunc.numpy`.
+plain function that it applies is here, with its weights as arguments. Functions whose names no
+layer has (activations, losses, `linear`) are the same in both places. Depends on `rtfunc.numpy`.
 """
 
 from __future__ import annotations
@@ -53,12 +53,11 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Ar
     return out if bias is None else out + bias
 
 
-def bilinear(
-    x: ArrayLike, y: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None
-) -> Array:
+def bilinear(x: ArrayLike, y: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
     """x^T weight[k] y + bias[k] for every k.
 
-    Arguments: x: (..., in1); y: (..., in2); weight: (out, in1, in2); bias: (out,). Returns (..., out).
+    Arguments: x: (..., in1); y: (..., in2); weight: (out, in1, in2); bias: (out,). Returns (...,
+    out).
 
     >>> import rtfunc.numpy as rnp
     >>> bilinear(rnp.ones((2, 3)), rnp.ones((2, 4)), rnp.ones((1, 3, 4)))
@@ -69,8 +68,8 @@ def bilinear(
     if weight.ndim != 3 or (x.shape[-1:], y.shape[-1:]) != (weight.shape[1:2], weight.shape[2:]):
         raise ShapeError(
             at_user_line(
-                f"bilinear: inputs of shapes {x.shape} and {y.shape} do not fit the weight of shape "
-                f"{weight.shape}, which is (out, in1, in2)."
+                f"bilinear: inputs of shapes {x.shape} and {y.shape} do not fit the weight of "
+                f"shape {weight.shape}, which is (out, in1, in2)."
             )
         )
     out = rnp.einsum("...i,oij,...j->...o", x, weight, y)
@@ -80,11 +79,11 @@ def bilinear(
 def embedding(indices: ArrayLike, weight: ArrayLike, padding_index: int | None = None) -> Array:
     """The rows of `weight` at `indices`.
 
-    Arguments: indices: integers (...); weight: (number, features); padding_index: a row that gets no
-    gradient. Returns (..., features).
+    Arguments: indices: integers (...); weight: (number, features); padding_index: a row that gets
+    no gradient. Returns (..., features).
 
-    Raises `ArgumentError` for an index outside the table where the values are known; inside `jit` such
-    a row is NaN.
+    Raises `ArgumentError` for an index outside the table where the values are known; inside `jit`
+    such a row is NaN.
 
     >>> import rtfunc.numpy as rnp
     >>> embedding(rnp.array([2, 0]), rnp.arange(6.0).reshape(3, 2))
@@ -93,9 +92,7 @@ def embedding(indices: ArrayLike, weight: ArrayLike, padding_index: int | None =
     """
     indices, weight = as_array("embedding", indices), as_array("embedding", weight)
     if not dtypes.is_integer(indices.dtype):
-        raise DtypeError(
-            at_user_line(f"embedding takes integers as indices, not {indices.dtype}.")
-        )
+        raise DtypeError(at_user_line(f"embedding takes integers as indices, not {indices.dtype}."))
     check_range("embedding", "indices", indices, weight.shape[0])
     out = rnp.take(weight, indices, axis=0)
     if padding_index is None:
@@ -107,9 +104,7 @@ def embedding(indices: ArrayLike, weight: ArrayLike, padding_index: int | None =
 # Dropout
 
 
-def dropout(
-    x: ArrayLike, rate: float, key: Any, *, broadcast_axes: Sequence[int] = ()
-) -> Array:
+def dropout(x: ArrayLike, rate: float, key: Any, *, broadcast_axes: Sequence[int] = ()) -> Array:
     """x with elements set to 0 with probability `rate`, the others divided by 1 - rate.
 
     Arguments: broadcast_axes: axes along which elements are dropped together.
@@ -253,8 +248,8 @@ def batch_norm(
 ) -> Array:
     """(x - mean) / sqrt(variance + epsilon) * weight + bias, with one of each for every channel.
 
-    Arguments: x: channels on `axis`; mean, variance, weight, bias: (C,). The statistics are those of
-    the batch (`batch_statistics`) in training and running averages in evaluation.
+    Arguments: x: channels on `axis`; mean, variance, weight, bias: (C,). The statistics are those
+    of the batch (`batch_statistics`) in training and running averages in evaluation.
 
     Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167.
 
@@ -296,9 +291,7 @@ def trailing_axes(
     operation: str, x: Array, normalized_shape: int | Sequence[int]
 ) -> tuple[int, ...]:
     """The last axes of `x`, whose sizes must be `normalized_shape`."""
-    sizes = (
-        (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    )
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
         raise ShapeError(
             at_user_line(

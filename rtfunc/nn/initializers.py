@@ -1,8 +1,8 @@
 """Initial values of parameters: functions `(key, shape, dtype=float32) -> Array`.
 
-Shapes are PyTorch's: a weight is (out, in, *window), so its fan-in is in * prod(window). The defaults of
-the layers are PyTorch's too, `kaiming_uniform(sqrt(5))` for weights and the same bound for biases.
-Depends on `rtfunc.random`.
+Shapes are PyTorch's: a weight is (out, in, *window), so its fan-in is in * prod(window). The
+defaults of the layers are PyTorch's too, `kaiming_uniform(sqrt(5))` for weights and the same bound
+for biases. Depends on `rtfunc.random`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def fans(shape: Sequence[int], in_axis: int = 1, out_axis: int = 0) -> tuple[int
     if len(shape) < 2:
         raise ShapeError(
             at_user_line(
-                f"The fan-in of a parameter of shape {tuple(shape)} is not defined: it takes two axes "
-                "or more, (out, in, *window)."
+                f"The fan-in of a parameter of shape {tuple(shape)} is not defined: it takes two "
+                "axes or more, (out, in, *window)."
             )
         )
     receptive = math.prod(shape) // max(shape[in_axis] * shape[out_axis], 1)
@@ -124,8 +124,8 @@ def variance_scaling(
     """Mean 0 and variance `scale / n`, where n is a fan of the shape.
 
     Arguments: mode: n is "fan_in", "fan_out" or their mean "fan_avg"; distribution: "uniform",
-    "normal" or "truncated_normal" (at two standard deviations); in_axis, out_axis: axes of the weight
-    that count inputs and outputs, PyTorch's by default; the others are the window.
+    "normal" or "truncated_normal" (at two standard deviations); in_axis, out_axis: axes of the
+    weight that count inputs and outputs, PyTorch's by default; the others are the window.
 
     >>> from rtfunc import random
     >>> w = variance_scaling(2.0, "fan_in", "normal")(random.key(0), (100, 400))
@@ -177,9 +177,7 @@ def gain(nonlinearity: str, slope: float = 0.01) -> float:
     }
     if nonlinearity not in gains:
         raise ArgumentError(
-            at_user_line(
-                f"gain is known for {', '.join(sorted(gains))}, not for {nonlinearity!r}."
-            )
+            at_user_line(f"gain is known for {', '.join(sorted(gains))}, not for {nonlinearity!r}.")
         )
     return gains[nonlinearity]
 

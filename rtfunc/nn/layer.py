@@ -4,9 +4,9 @@
     out, state = layer.apply(params, state, *inputs, key=None, train=False)
 
 `params` are what an optimizer changes, `state` what the layer itself changes in training (running
-statistics). Both are nested dicts with the keys and layouts of PyTorch's `state_dict`; a layer that has
-none uses an empty dict. Input specs are shapes, `ShapeDtypeStruct`s or example arrays, batch axis
-included; a shape alone means float32, and the dtype of the spec becomes the parameters' dtype.
+statistics). Both are nested dicts with the keys and layouts of PyTorch's `state_dict`; a layer that
+has none uses an empty dict. Input specs are shapes, `ShapeDtypeStruct`s or example arrays, batch
+axis included; a shape alone means float32, and the dtype of the spec becomes the parameters' dtype.
 
 A layer of your own is two functions and a `Layer` around them:
 
@@ -62,8 +62,8 @@ InputSpec: TypeAlias = Any
 class Layer:
     """A pair of pure functions `(init, apply)`; see the module's docstring for their signatures.
 
-    Arguments: name: what messages and `nn.summary` call it; children: key and layer of each part, for
-    combinators, shown by `repr` (parameters of a part stand under its key).
+    Arguments: name: what messages and `nn.summary` call it; children: key and layer of each part,
+    for combinators, shown by `repr` (parameters of a part stand under its key).
 
     >>> from rtfunc import nn
     >>> nn.sequential(nn.dense(8), nn.relu)
@@ -85,6 +85,7 @@ class Layer:
         return f"{self.name}(\n  " + "\n  ".join(lines) + "\n)"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises `ArgumentError` that says how layers are applied."""
         raise ArgumentError(
             at_user_line(
                 f"A layer holds no parameters and is not called: write "
@@ -191,7 +192,7 @@ def single_input(layer: str, inputs: Sequence[Any]) -> Any:
 
 
 def parameter_dtype(spec: Aval, dtype: DtypeLike | None = None) -> Any:
-    """The dtype of a layer's parameters: `dtype`, else the input's if it is a float, else float32."""
+    """The dtype of parameters: `dtype`, else the input's if it is a float, else float32."""
     if dtype is not None:
         return dtypes.as_dtype(dtype)
     return spec.dtype if dtypes.is_inexact(spec.dtype) else dtypes.default_float
@@ -206,8 +207,8 @@ def parameter(layer: str, params: Params, name: str) -> Array:
     found = sorted(map(str, params)) if isinstance(params, Mapping) else type(params).__name__
     raise TreeError(
         at_user_line(
-            f"{layer} found no {name!r} in its parameters or state, which hold {found or 'nothing'}. "
-            "Pass what this layer's init returned, as apply(params, state, *inputs)."
+            f"{layer} found no {name!r} in its parameters or state, which hold "
+            f"{found or 'nothing'}. Pass what this layer's init returned, as apply(params, state, *inputs)."
         )
     )
 
@@ -227,7 +228,7 @@ def check_features(layer: str, expected: int, x: Any, axis: int, of: str) -> Non
 
 
 def as_children(combinator: str, layers: Sequence[Any]) -> tuple[tuple[str, Layer], ...]:
-    """Keys and layers from the arguments of a combinator: layers, or one mapping of keys to layers."""
+    """Keys and layers from the arguments of a combinator: layers, or one mapping of keys to them."""
     if len(layers) == 1 and isinstance(layers[0], Mapping):
         items = [(str(key), layer) for key, layer in layers[0].items()]
     elif len(layers) == 1 and isinstance(layers[0], (list, tuple)):
@@ -255,7 +256,9 @@ def split_keys(key: Any, count: int) -> Sequence[Any]:
     return [keys[i] for i in range(count)]
 
 
-def init_child(key: str, layer: Layer, random_key: Any, specs: Sequence[InputSpec]) -> tuple[Any, Any]:
+def init_child(
+    key: str, layer: Layer, random_key: Any, specs: Sequence[InputSpec]
+) -> tuple[Any, Any]:
     """Parameters and state of a part; errors get `key` in their path."""
     try:
         made = layer.init(random_key, *specs)
@@ -331,7 +334,9 @@ def as_inputs(out: Any) -> tuple[Any, ...]:
     return tuple(out) if isinstance(out, tuple) else (out,)
 
 
-def output_specs(layer: Layer, params: Params, state: State, specs: Sequence[Any]) -> tuple[Any, ...]:
+def output_specs(
+    layer: Layer, params: Params, state: State, specs: Sequence[Any]
+) -> tuple[Any, ...]:
     """Specs of what `layer` returns for inputs of `specs`, without computing it."""
     given = [as_spec(s) if isinstance(s, (tuple, list, int)) else s for s in specs]
     out, _ = eval_shape(lambda p, s, *xs: layer.apply(p, s, *xs), params, state, *given)

@@ -1,7 +1,7 @@
 """Linear layers and their relatives: dense, bilinear, embedding, prelu, and flatten.
 
-The module to imitate for a new layer: check the spec, make the parameters in PyTorch's layout, apply the
-function of `functional`. Depends on `functional`, `initializers`.
+The module to imitate for a new layer: check the spec, make the parameters in PyTorch's layout,
+apply the function of `functional`. Depends on `functional`, `initializers`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def dense(
 ) -> Layer:
     """x @ weight.T + bias on the last axis: PyTorch's `Linear`, the input size taken from the spec.
 
-    Input (..., in), output (..., features). Parameters: "weight" (features, in), "bias" (features,).
+    Input (..., in), output (..., features). Parameters: "weight" (features, in), "bias"
+    (features,).
 
     Arguments: weight_init, bias_init: PyTorch's defaults unless given; dtype: of the parameters, by
     default that of the input.
@@ -80,7 +81,9 @@ def dense(
     ) -> tuple[Any, State]:
         x = single_input(name, inputs)
         weight = parameter(name, params, "weight")
-        return functional.linear(x, weight, parameter(name, params, "bias") if bias else None), state
+        return functional.linear(
+            x, weight, parameter(name, params, "bias") if bias else None
+        ), state
 
     return Layer(init, apply, name)
 
@@ -173,16 +176,20 @@ def embedding(
         params: Params, state: State, *inputs: Any, key: Any = None, train: bool = False
     ) -> tuple[Any, State]:
         indices = single_input(name, inputs)
-        return functional.embedding(indices, parameter(name, params, "weight"), padding_index), state
+        return functional.embedding(
+            indices, parameter(name, params, "weight"), padding_index
+        ), state
 
     return Layer(init, apply, name)
 
 
-def prelu(num_parameters: int = 1, *, initial: float = 0.25, dtype: DtypeLike | None = None) -> Layer:
+def prelu(
+    num_parameters: int = 1, *, initial: float = 0.25, dtype: DtypeLike | None = None
+) -> Layer:
     """x where x > 0, else weight * x: PyTorch's `PReLU`.
 
-    Input (N, C, ...), output of its shape. Parameter: "weight" (num_parameters,), one for all channels
-    or one for each.
+    Input (N, C, ...), output of its shape. Parameter: "weight" (num_parameters,), one for all
+    channels or one for each.
 
     >>> import rtfunc.numpy as rnp
     >>> from rtfunc import nn, random
@@ -219,7 +226,9 @@ def flatten(x: ArrayLike, start_axis: int = 1, end_axis: int = -1) -> Array:
     if first > last:
         raise ArgumentError(
             at_user_line(
-                f"flatten: start_axis {start_axis} comes after end_axis {end_axis} in shape {x.shape}."
+                f"flatten: start_axis {start_axis} comes after end_axis {end_axis} in shape "
+                f"{x.shape}."
             )
         )
-    return rnp.reshape(x, (*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :]))
+    together = math.prod(x.shape[first : last + 1])
+    return rnp.reshape(x, (*x.shape[:first], together, *x.shape[last + 1 :]))

@@ -1,8 +1,8 @@
 """Losses, with PyTorch's names, argument orders, formulas and reductions.
 
-Each takes predictions first and targets second, and `reduction`: "mean" and "sum" give a scalar, "none"
-a loss for each example. Shapes of predictions and targets must agree: a broadcast between (N, 1) and
-(N,) is an error here, not an N by N loss. Depends on `activations`.
+Each takes predictions first and targets second, and `reduction`: "mean" and "sum" give a scalar,
+"none" a loss for each example. Shapes of predictions and targets must agree: a broadcast between
+(N, 1) and (N,) is an error here, not an N by N loss. Depends on `activations`.
 """
 
 from __future__ import annotations
@@ -64,15 +64,16 @@ def cross_entropy(
     Arguments:
       logits: (N, C), (C,) or (N, C, ...): classes are on axis 1 (0 when there is one only), or on
         `axis`.
-      targets: integer labels, of the shape of logits without the class axis; or probabilities, of the
+      targets: integer labels, of the shape of logits without the class axis; or probabilities, of
+      the
         shape of logits.
       weight: (C,), a factor for each class; the mean is then weighted (for labels).
       ignore_index: examples with this label have loss 0 and do not count in the mean.
       label_smoothing: the share of the target that is spread evenly over all classes.
       reduction: "mean", "sum" or "none".
 
-    Raises `ShapeError` when shapes do not fit, and `ArgumentError` for a label out of range where its
-    value is known (inside `jit` such an example has loss 0).
+    Raises `ShapeError` when shapes do not fit, and `ArgumentError` for a label out of range where
+    its value is known (inside `jit` such an example has loss 0).
 
     >>> import rtfunc.numpy as rnp
     >>> cross_entropy(rnp.zeros((2, 4)), rnp.array([3, 0]))
@@ -348,7 +349,9 @@ def huber_loss(
     difference = rnp.abs(x - y)
     near = rnp.square(difference) * 0.5
     far = (difference - 0.5 * delta) * delta
-    return _reduced("huber_loss", select(lt(difference, scalar(delta, x.dtype)), near, far), reduction)
+    return _reduced(
+        "huber_loss", select(lt(difference, scalar(delta, x.dtype)), near, far), reduction
+    )
 
 
 def smooth_l1_loss(
@@ -462,8 +465,8 @@ def triplet_margin_loss(
 ) -> Array:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin), d being the p-norm distance.
 
-    Arguments: anchor, positive, negative: (N, D) or (D,); epsilon: added to each difference; swap: use
-    the distance of positive and negative where that is smaller (Balntas et al. 2016,
+    Arguments: anchor, positive, negative: (N, D) or (D,); epsilon: added to each difference; swap:
+    use the distance of positive and negative where that is smaller (Balntas et al. 2016,
     http://www.bmva.org/bmvc/2016/papers/paper119/).
 
     >>> import rtfunc.numpy as rnp

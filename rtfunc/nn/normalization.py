@@ -1,7 +1,7 @@
 """Normalization layers: layer, RMS, group, instance and batch norm.
 
-Parameters and running statistics have PyTorch's names, so the statistics of `batch_norm` are its state:
-apply with `train=True` returns the new ones. Depends on `functional`.
+Parameters and running statistics have PyTorch's names, so the statistics of `batch_norm` are its
+state: apply with `train=True` returns the new ones. Depends on `functional`.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def layer_norm(
 ) -> Layer:
     """Mean 0 and variance 1 over the last axes of each example: PyTorch's `LayerNorm`.
 
-    Input and output (..., *normalized_shape). Parameters (with `affine`): "weight" and, with `bias`,
-    "bias", of the normalized shape.
+    Input and output (..., *normalized_shape). Parameters (with `affine`): "weight" and, with
+    `bias`, "bias", of the normalized shape.
 
     Arguments: normalized_shape: sizes of the last axes; by default the size of the last one.
 
@@ -119,8 +119,8 @@ def rms_norm(
 
     Input and output (..., *normalized_shape). Parameter (with `affine`): "weight".
 
-    Arguments: normalized_shape: sizes of the last axes; by default the size of the last one; epsilon: by
-    default the machine epsilon.
+    Arguments: normalized_shape: sizes of the last axes; by default the size of the last one;
+    epsilon: by default the machine epsilon.
 
     >>> import rtfunc.numpy as rnp
     >>> from rtfunc import nn, random
@@ -222,8 +222,8 @@ def batch_norm(
     In training the batch's own statistics are used, and the running ones move toward them (the
     variance being the unbiased one there); in evaluation the running ones are used.
 
-    Arguments: momentum: how far the running statistics move, `(1 - momentum) * old + momentum * new`;
-    None for the plain average of all batches; axis: where the channels are.
+    Arguments: momentum: how far the running statistics move, `(1 - momentum) * old + momentum *
+    new`; None for the plain average of all batches; axis: where the channels are.
 
     Raises `ShapeError` in training when there is only one value per channel.
 
@@ -286,9 +286,7 @@ def batch_norm(
         batches = parameter("batch_norm", state, "num_batches_tracked") + 1
         new = stop_gradient([mean, variance * (count / (count - 1))])
         share = momentum if momentum is not None else 1 / batches.astype(mean.dtype)
-        moved = [
-            convert(a * (1 - share) + b * share, a.dtype) for a, b in zip(old, new)
-        ]
+        moved = [convert(a * (1 - share) + b * share, a.dtype) for a, b in zip(old, new)]
         return dict(zip((*_RUNNING, "num_batches_tracked"), (*moved, batches)))
 
     if momentum is not None and not 0 <= momentum <= 1:

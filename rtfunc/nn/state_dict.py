@@ -50,9 +50,9 @@ def load_state_dict(
 ) -> tuple[Params, State]:
     """`params` and `state` with the values of a `state_dict`, converted to the dtypes they had.
 
-    Arguments: flat: arrays (NumPy's, or any with `__array__`) by name; params, state: as `init` gives
-    them; strict: whether names must agree on both sides. Otherwise those that are missing keep their
-    values and those that are unknown are left out.
+    Arguments: flat: arrays (NumPy's, or any with `__array__`) by name; params, state: as `init`
+    gives them; strict: whether names must agree on both sides. Otherwise those that are missing
+    keep their values and those that are unknown are left out.
 
     Raises `TreeError` that lists missing and unknown names, and `ShapeError` for another shape.
 
@@ -99,6 +99,8 @@ def load_state_dict(
         if prefix not in flat:
             return tree
         value = flat[prefix]
-        return rnp.asarray(value if isinstance(value, Array) else value.__array__(), dtype=tree.dtype)
+        return rnp.asarray(
+            value if isinstance(value, Array) else value.__array__(), dtype=tree.dtype
+        )
 
     return filled(params, ""), filled(state, "")

@@ -1,7 +1,7 @@
 """A table of a model: its layers, output shapes, parameters and floating-point operations.
 
-The model is traced, not run: shapes come from `eval_shape`, operations from counting the equations of
-each layer's Graph. Depends on `layer`.
+The model is traced, not run: shapes come from `eval_shape`, operations from counting the equations
+of each layer's Graph. Depends on `layer`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from rtfunc.transforms.stage import eval_shape, make_graph
 class Row:
     """A line of the table.
 
-    Attributes: path: keys that lead to the layer, with dots; name: of the layer; output: the pytree of
-    output Avals; parameters: number of values; flops: operations of one forward pass.
+    Attributes: path: keys that lead to the layer, with dots; name: of the layer; output: the pytree
+    of output Avals; parameters: number of values; flops: operations of one forward pass.
     """
 
     path: str
@@ -37,8 +37,8 @@ class Row:
 class Summary:
     """What `summary` returns: printed, it is the table.
 
-    Attributes: rows: one for each layer without parts, in order of application; parameters, flops: of
-    the whole model; state: number of values in the state; output: Avals of the model's output.
+    Attributes: rows: one for each layer without parts, in order of application; parameters, flops:
+    of the whole model; state: number of values in the state; output: Avals of the model's output.
     """
 
     rows: tuple[Row, ...]
@@ -73,11 +73,11 @@ class Summary:
 def summary(layer: Layer, *specs: Any) -> Summary:
     """Layers, output shapes, parameters and floating-point operations of `layer`, as a table.
 
-    Arguments: specs: input specs, as for `init`: shapes (batch axis included), `ShapeDtypeStruct`s or
-    arrays.
+    Arguments: specs: input specs, as for `init`: shapes (batch axis included), `ShapeDtypeStruct`s
+    or arrays.
 
-    Operations count a multiplication and an addition as two, and any other elementwise function as one
-    per element. Nothing is computed and no parameters are made.
+    Operations count a multiplication and an addition as two, and any other elementwise function as
+    one per element. Nothing is computed and no parameters are made.
 
     >>> from rtfunc import nn
     >>> nn.summary(nn.sequential(nn.dense(8), nn.relu, nn.dense(2)), (1, 4))
@@ -159,8 +159,8 @@ _MOVES = {
 def count_flops(graph: Graph) -> int:
     """Floating-point operations of a Graph; a loop's body counts once for each trip known.
 
-    >>> import rtfunc as rf, rtfunc.numpy as rnp
-    >>> count_flops(rf.make_graph(lambda x: x @ x)(rnp.ones((4, 4))))
+    >>> import rtfunc.numpy as rnp
+    >>> count_flops(make_graph(lambda x: x @ x)(rnp.ones((4, 4))))
     128
     """
     return sum(_flops(equation) for equation in graph.equations)

@@ -529,9 +529,6 @@ from rtfunc.numpy.index_expressions import (
     index as index,
 )
 from rtfunc.numpy.index_update import (
-    IndexedPart as IndexedPart,
-)
-from rtfunc.numpy.index_update import (
     IndexUpdater as IndexUpdater,
 )
 from rtfunc.numpy.indexing import (
@@ -766,22 +763,7 @@ from rtfunc.numpy.positions import (
     argwhere as argwhere,
 )
 from rtfunc.numpy.positions import (
-    clipped as clipped,
-)
-from rtfunc.numpy.positions import (
-    condition_array as condition_array,
-)
-from rtfunc.numpy.positions import (
-    constrained as constrained,
-)
-from rtfunc.numpy.positions import (
-    counted_from_start as counted_from_start,
-)
-from rtfunc.numpy.positions import (
     flatnonzero as flatnonzero,
-)
-from rtfunc.numpy.positions import (
-    index_array as index_array,
 )
 from rtfunc.numpy.positions import (
     ix_ as ix_,
@@ -794,9 +776,6 @@ from rtfunc.numpy.positions import (
 )
 from rtfunc.numpy.positions import (
     unravel_index as unravel_index,
-)
-from rtfunc.numpy.positions import (
-    wrapped as wrapped,
 )
 from rtfunc.numpy.ranges import (
     arange as arange,
@@ -876,6 +855,33 @@ from rtfunc.numpy.reductions import (
 from rtfunc.numpy.reductions import (
     var as var,
 )
+from rtfunc.numpy.sets import (
+    UniqueAll as UniqueAll,
+)
+from rtfunc.numpy.sets import (
+    UniqueCounts as UniqueCounts,
+)
+from rtfunc.numpy.sets import (
+    UniqueInverse as UniqueInverse,
+)
+from rtfunc.numpy.sets import (
+    isin as isin,
+)
+from rtfunc.numpy.sets import (
+    unique as unique,
+)
+from rtfunc.numpy.sets import (
+    unique_all as unique_all,
+)
+from rtfunc.numpy.sets import (
+    unique_counts as unique_counts,
+)
+from rtfunc.numpy.sets import (
+    unique_inverse as unique_inverse,
+)
+from rtfunc.numpy.sets import (
+    unique_values as unique_values,
+)
 from rtfunc.numpy.shape import (
     atleast_1d as atleast_1d,
 )
@@ -950,6 +956,30 @@ from rtfunc.numpy.shape import (
 )
 from rtfunc.numpy.shape import (
     unstack as unstack,
+)
+from rtfunc.numpy.sorting import (
+    argpartition as argpartition,
+)
+from rtfunc.numpy.sorting import (
+    argsort as argsort,
+)
+from rtfunc.numpy.sorting import (
+    digitize as digitize,
+)
+from rtfunc.numpy.sorting import (
+    lexsort as lexsort,
+)
+from rtfunc.numpy.sorting import (
+    partition as partition,
+)
+from rtfunc.numpy.sorting import (
+    searchsorted as searchsorted,
+)
+from rtfunc.numpy.sorting import (
+    sort as sort,
+)
+from rtfunc.numpy.sorting import (
+    sort_complex as sort_complex,
 )
 from rtfunc.numpy.standard import (
     __array_api_version__ as __array_api_version__,

@@ -405,7 +405,7 @@ def multi_dot(arrays: Sequence[ArrayLike], *, preferred_element_type: Any = None
     The first and the last may be vectors.
 
     >>> import rtfunc.numpy as rnp
-    >>> rnp.linalg.multi_dot([rnp.ones((9, 2)), rnp.ones((2, 9)), rnp.ones(9)]).shape
+    >>> multi_dot([rnp.ones((9, 2)), rnp.ones((2, 9)), rnp.ones(9)]).shape
     (9,)
     """
     operands = promote("multi_dot", *arrays)

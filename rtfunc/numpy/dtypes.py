@@ -42,6 +42,7 @@ class ScalarType:
         self.dtype = dtype
 
     def __call__(self, x: Any = 0) -> Array:
+        """`x` as an Array of this dtype."""
         return asarray(x, dtype=self.dtype)
 
     def __eq__(self, other: object) -> builtins.bool:

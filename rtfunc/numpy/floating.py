@@ -14,8 +14,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.numpy.arguments import constant, refuse_out
 from rtfunc.numpy.elementwise import floor_divide
-from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, neg, sub
-from rtfunc.ops.arithmetic import nextafter as nextafter
+from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, neg, nextafter, sub
 from rtfunc.ops.comparison import (
     bitwise_and,
     bitwise_not,

@@ -333,7 +333,7 @@ def _scatter(
     part = cut_box(x, plan)
     params = gather_params(plan, "fill" if mode is None else mode, unique, are_sorted)
     part = scatter_p.bind(part, placed_with(x, plan.indices()), updates, kind=kind, **params)
-    return part if plan.kept == x.shape else _put_box(x, plan, part)
+    return _put_box(x, plan, part)
 
 
 def _put_box(x: Array, plan: Indexing, part: Any) -> Any:

@@ -1,4 +1,7 @@
-"""`pad`: arrays extended at the ends of their axes in NumPy's modes. Depends on `shape`, `reductions`."""
+"""`pad`: arrays extended at the ends of their axes, in all modes of NumPy.
+
+Depends on `reductions` and `index_expressions`.
+"""
 
 from __future__ import annotations
 

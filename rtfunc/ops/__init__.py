@@ -7,6 +7,8 @@ share; `arithmetic` is the one to read first, `shape` the one for structural pri
 from rtfunc.ops import arithmetic as arithmetic
 from rtfunc.ops import branch as branch
 from rtfunc.ops import call as call
+from rtfunc.ops import callback as callback
+from rtfunc.ops import collective as collective
 from rtfunc.ops import comparison as comparison
 from rtfunc.ops import complex as complex
 from rtfunc.ops import contract as contract

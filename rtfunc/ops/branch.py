@@ -1,7 +1,7 @@
 """cond: one of several Graphs, chosen by an index that is known when the program runs.
 
-All branches take the same operands and return the same types. An index outside the range counts as the
-nearest branch. Depends on `sub_graphs`, `comparison`, `select`.
+All branches take the same operands and return the same types. An index outside the range counts as
+the nearest branch. Depends on `sub_graphs`, `comparison`, `select`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _jvp(primitive: Primitive, primals: Any, tangents: Any, *, branches: Branche
 def _jvp_branches(
     branches: Branches, nonzero: tuple[bool, ...]
 ) -> tuple[Branches, tuple[bool, ...]]:
-    """The branches' derivatives; a tangent that is zero in one but not in all becomes zeros there."""
+    """The branches' derivatives, with zeros for a tangent that only other branches have."""
     key = (_jvp_branches, branches, nonzero)
     home = branches[0].derived
     if key not in home:
@@ -117,9 +117,10 @@ def _jvp_branches(
 class _Reverse:
     """The halves of the derivative of a cond.
 
-    Forward branches return the outputs, then the slots: values that the pullback needs. Branches share
-    slots of equal type, and fill those that they do not need with zeros. Backward branches take the
-    operands numbered `inputs`, the results numbered `outputs`, the slots and the cotangents.
+    Forward branches return the outputs, then the slots: values that the pullback needs. Branches
+    share slots of equal type, and fill those that they do not need with zeros. Backward branches
+    take the operands numbered `inputs`, the results numbered `outputs`, the slots and the
+    cotangents.
     """
 
     forward: Branches

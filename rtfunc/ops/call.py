@@ -1,8 +1,8 @@
 """Calls: a Graph as one operation.
 
-`jit_call` is a jitted function inside a trace; `checkpoint_call` is a function whose intermediate values
-are computed again backward instead of kept. Their derivatives and batches are calls of derived Graphs,
-made once per Graph. Depends on `sub_graphs`.
+`jit_call` is a jitted function inside a trace; `checkpoint_call` is a function whose intermediate
+values are computed again backward instead of kept. Their derivatives and batches are calls of
+derived Graphs, made once per Graph. Depends on `sub_graphs`.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def checkpoint_call(
 ) -> list[Any]:
     """The results of `graph` on `operands`; reverse mode keeps the operands and computes again.
 
-    `policy(equation)` says which equations' results are kept nevertheless. Constants of the Graph become
-    operands.
+    `policy(equation)` says which equations' results are kept nevertheless. Constants of the Graph
+    become operands.
     """
     params = {"policy": policy, "prevent_cse": prevent_cse}
     return _bind(checkpoint_call_p, graph, operands, params)

@@ -137,6 +137,7 @@ def conv_general_dilated(
 
     Raises `ShapeError` for sizes that do not fit and `ArgumentError` for malformed arguments.
 
+    >>> import numpy as np
     >>> x, w = np.ones((1, 1, 4, 4), "float32"), np.ones((1, 1, 3, 3), "float32")
     >>> conv_general_dilated(x, w, (1, 1), "VALID")
     Array([[[[9., 9.],
@@ -188,6 +189,7 @@ def conv(
 ) -> Array:
     """`conv_general_dilated` with batch and feature axes first and no dilation.
 
+    >>> import numpy as np
     >>> conv(np.ones((2, 3, 8), "float32"), np.ones((5, 3, 3), "float32"), (2,), "SAME").shape
     (2, 5, 4)
     """
@@ -208,6 +210,7 @@ def conv_with_general_padding(
 ) -> Array:
     """`conv_general_dilated` with batch and feature axes first and one group.
 
+    >>> import numpy as np
     >>> x, w = np.ones((1, 1, 5), "float32"), np.ones((1, 1, 3), "float32")
     >>> conv_with_general_padding(x, w, (1,), ((1, 1),)).shape
     (1, 1, 5)
@@ -246,6 +249,7 @@ def conv_transpose(
       transpose_kernel: whether to flip the kernel and swap its feature axes, which makes the result
         the gradient of the forward convolution with the same kernel (as in Keras and PyTorch).
 
+    >>> import numpy as np
     >>> x, w = np.ones((1, 4, 4, 3), "float32"), np.ones((3, 3, 3, 8), "float32")
     >>> conv_transpose(x, w, (2, 2), "SAME").shape
     (1, 8, 8, 8)

@@ -192,7 +192,7 @@ def gather(
     Arguments:
       slice_sizes: size of the window along each axis of the operand.
       unique_indices, indices_are_sorted: promises that allow for faster code.
-      mode: "fill" (the default), "clip" or "promise_in_bounds".
+      mode: "clip" (the default), "fill" (the default with `fill_value`) or "promise_in_bounds".
       fill_value: for "fill"; NaN, or the limit of an integer dtype, by default.
 
     >>> rows = GatherDimensionNumbers((1,), (0,), (0,))
@@ -200,6 +200,8 @@ def gather(
     Array([[0, 0, 1],
            [1, 0, 0]], dtype=int32)
     """
+    if mode is None:
+        mode = "clip" if fill_value is None else "fill"
     return gather_p.bind(
         as_array("gather", operand),
         as_array("gather", indices),

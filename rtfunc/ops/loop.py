@@ -1,8 +1,8 @@
 """while: a Graph repeated as long as another Graph says so.
 
-Operands are the condition's constants, the body's constants, and the carry. The number of steps is not
-known before the loop runs, so there is no reverse mode: it would have to keep values of every step.
-Depends on `sub_graphs`, `reduce`, `select`.
+Operands are the condition's constants, the body's constants, and the carry. The number of steps is
+not known before the loop runs, so there is no reverse mode: it would have to keep values of every
+step. Depends on `sub_graphs`, `reduce`, `select`.
 """
 
 from __future__ import annotations
@@ -163,7 +163,8 @@ def _jvp_graphs(
     return body.derived[key]
 
 
-# Reverse mode is refused, once a cotangent arrives: results may be used without being differentiated.
+# Reverse mode is refused, once a cotangent arrives: results may be used without being
+# differentiated.
 
 
 def _vjp(primitive: Primitive, needed: Any, operands: Any, **params: Any) -> Any:
@@ -175,10 +176,10 @@ def _vjp(primitive: Primitive, needed: Any, operands: Any, **params: Any) -> Any
         if any(r and ct is not None for r, ct in zip(reached, cotangents, strict=True)):
             place = f"\n  at {line}" if line else ""
             raise UnsupportedError(
-                "Reverse-mode differentiation does not go through while_loop (nor fori_loop with bounds "
-                "that are not known before it runs): the values of every step would have to be kept, and "
-                "their number is unknown. Use scan, or fori_loop with Python integers as bounds; or "
-                f"forward mode (jvp, jacfwd).{place}"
+                "Reverse-mode differentiation does not go through while_loop (nor fori_loop with "
+                "bounds that are not known before it runs): the values of every step would have to "
+                "be kept, and their number is unknown. Use scan, or fori_loop with Python integers "
+                f"as bounds; or forward mode (jvp, jacfwd).{place}"
             )
         return [None] * len(operands)
 

@@ -1,8 +1,8 @@
 """scan: a Graph repeated a known number of times, over slices of its operands.
 
 Operands are constants, the initial carry, and xs, whose first axis is walked along. The body takes
-(constants, carry, slices of xs) and returns (carry, slices of ys); the results are the final carry and
-the stacked ys. Reverse mode is in `scan_reverse`. Depends on `sub_graphs`.
+(constants, carry, slices of xs) and returns (carry, slices of ys); the results are the final carry
+and the stacked ys. Reverse mode is in `scan_reverse`. Depends on `sub_graphs`.
 """
 
 from __future__ import annotations

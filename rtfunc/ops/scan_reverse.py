@@ -1,15 +1,15 @@
 """Reverse mode of scan: a forward scan that keeps values, and a scan in the other direction.
 
-The body is split by `vjp_graph` into a forward half, a pullback, and residuals that the pullback reads.
-A residual is kept once, in the cheapest way there is:
+The body is split by `vjp_graph` into a forward half, a pullback, and residuals that the pullback
+reads. A residual is kept once, in the cheapest way there is:
 
-- a constant of the loop, or what is computed from constants alone: once, not per step (computed before
-  the loop);
+- a constant of the loop, or what is computed from constants alone: once, not per step (computed
+  before the loop);
 - a slice of xs or of ys: these exist already;
 - a carry that steps take, where the carry that they return is also one of ys: ys moved by one step,
   put together when the pullback runs;
-- a carry that a step returns, where the carries that steps take are kept as well: the latter are the
-  same values one step later, so the backward scan hands them on;
+- a carry that a step returns, where the carries that steps take are kept as well: the latter are
+  the same values one step later, so the backward scan hands them on;
 - anything else: stacked as a further result of the forward scan.
 
 The backward scan carries the cotangent of the carry and the sums of the constants' cotangents, and
@@ -33,9 +33,10 @@ from rtfunc.ops.pad_slice import concatenate, slice_in_dim
 from rtfunc.ops.shape import reshape
 from rtfunc.ops.sub_graphs import derivative_flow, either, invariant_variables, split
 
-#: Where the pullback of one step finds a residual: an operand that is the same in every step ("operand"),
-#: a value computed before the loop ("hoisted"), a slice of an operand ("slice"), a slice of a result
-#: ("result"), of ys moved by one step ("moved"), or a carry handed on backward ("handed on").
+#: Where the pullback of one step finds a residual: an operand that is the same in every step
+#: ("operand"), a value computed before the loop ("hoisted"), a slice of an operand ("slice"), a
+#: slice of a result ("result"), of ys moved by one step ("moved"), or a carry handed on backward
+#: ("handed on").
 Source = tuple[str, int]
 _IN_EVERY_STEP = ("operand", "hoisted")
 
@@ -65,7 +66,8 @@ class _Plan:
       hoisted: what is computed before the loop from the operands numbered `fixed`.
       forward: the body (hoisted values, operands) -> (outputs, values to be stacked).
       sources: for each residual, where it is kept.
-      handed_on: for each carry that is handed on backward, the source of the carry that a step takes.
+      handed_on: for each carry that is handed on backward, the source of the carry that a step
+        takes.
     """
 
     constants: int
@@ -320,13 +322,13 @@ def scan_vjp(
             *start,
             *sums,
             *handed,
-            *(_moved(*x, reverse) if isinstance(x, tuple) else x for x in sliced),
+            *(_moved(x[0], x[1], reverse) if isinstance(x, tuple) else x for x in sliced),
             *(ct for ct in usable[carry:] if ct is not None),
             body=backward,
             constants=len(extra) + len(whole),
             carry=len(start) + len(sums) + len(handed),
             length=length,
-            reverse=not reverse,
+            reverse=reverse,
             unroll=unroll,
         )
         of_carry, totals, _, of_xs = split(found, len(start), len(sums), len(handed))

@@ -1,9 +1,10 @@
 """What the operations that hold Graphs share: calls, branches and loops.
 
-Checks of their operands, rearranged Graphs, and two analyses: through which outputs a derivative flows
-(`derivative_flow`) and what does not change between the steps of a loop (`invariant_variables`).
-Sub-graphs have no constants, so a derived Graph goes through `core.graph_transforms.lifted`, and its
-constants become leading operands. Depends on `core` and `shape`.
+Checks of their operands, rearranged Graphs, and two analyses: through which outputs a derivative
+flows (`derivative_flow`) and what does not change between the steps of a loop
+(`invariant_variables`). Sub-graphs have no constants, so a derived Graph goes through
+`core.graph_transforms.lifted`, and its constants become leading operands. Depends on `core` and
+`shape`.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def check_operands(operation: str, operands: Sequence[Aval], expected: Sequence[
     if len(operands) != len(expected) or not all(map(same_type, operands, expected)):
         raise GraphError(
             at_user_line(
-                f"{operation}: operands of types {', '.join(map(str, operands))} are given to a graph "
-                f"that takes {', '.join(map(str, expected))}."
+                f"{operation}: operands of types {', '.join(map(str, operands))} are given to a "
+                f"graph that takes {', '.join(map(str, expected))}."
             )
         )
 
@@ -145,7 +146,7 @@ def derivative_flow(graph: Graph, marked: Sequence[bool]) -> tuple[bool, ...]:
 
 
 def invariant_variables(graph: Graph, fixed: Iterable[Variable]) -> dict[Variable, Equation | None]:
-    """The variables that depend on the `fixed` inputs and on constants only, with their equations."""
+    """What depends on the `fixed` inputs and on constants only, with its equations."""
     found: dict[Variable, Equation | None] = dict.fromkeys([*fixed, *graph.constants])
     for equation in graph.equations:
         if not has_effect(equation) and all(

@@ -7,8 +7,8 @@ An optimizer, or a link of one, is a pair of pure functions, as in optax:
     params = apply_updates(params, updates)
 
 `updates` have the structure of `params`, and the last link of an optimizer turns them downhill
-(`scale_by_learning_rate`). States are pytrees: they can be jitted, saved and restored. Everything keeps
-the dtypes of the parameters.
+(`scale_by_learning_rate`). States are pytrees: they can be jitted, saved and restored. Everything
+keeps the dtypes of the parameters.
 
 A link of your own is two functions:
 
@@ -34,7 +34,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from rtfunc import numpy as rnp
 from rtfunc import tree
-from rtfunc.core import dtypes
+from rtfunc.core import dtypes, pytree
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, TreeError, at_user_line
 from rtfunc.ops.convert import as_array, convert
@@ -159,7 +159,9 @@ def global_norm(updates: Updates) -> Array:
 def _sum_of_squares(x: Any) -> Array:
     """In float32 at least, so that 16-bit gradients do not overflow."""
     x = as_array("global_norm", x)
-    return rnp.sum(rnp.square(rnp.abs(convert(x, dtypes.compute_dtype(dtypes.to_inexact(x.dtype))))))
+    return rnp.sum(
+        rnp.square(rnp.abs(convert(x, dtypes.compute_dtype(dtypes.to_inexact(x.dtype)))))
+    )
 
 
 def cast_like(value: Any, like: Any) -> Any:
@@ -191,9 +193,9 @@ def needs_params(link: str, params: Any) -> None:
 def paths_matching(*patterns: str) -> Callable[[Any], Any]:
     """A mask: which leaves have a path that one of `patterns` matches.
 
-    Paths are dotted ("layers.0.weight"), patterns as in a shell ("*.weight"); where one does not begin
-    with "*" it must match from the start. The result is a function for `masked` and for the `mask`
-    arguments of optimizers.
+    Paths are dotted ("layers.0.weight"), patterns as in a shell ("*.weight"); where one does not
+    begin with "*" it must match from the start. The result is a function for `masked` and for the
+    `mask` arguments of optimizers.
 
     >>> from rtfunc import optim
     >>> optim.paths_matching("*bias")({"0": {"weight": 1.0, "bias": 2.0}})
@@ -239,8 +241,8 @@ class MaskedState(NamedTuple):
 def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
     """`inner` for some leaves only; the other updates pass unchanged.
 
-    Arguments: mask: a pytree of booleans like the parameters (or a prefix of it), or a function from
-    the parameters to one, such as `paths_matching("*.weight")`.
+    Arguments: mask: a pytree of booleans like the parameters (or a prefix of it), or a function
+    from the parameters to one, such as `paths_matching("*.weight")`.
 
     >>> from rtfunc import optim
     >>> decay = optim.masked(optim.add_decayed_weights(0.1), {"w": True, "b": False})
@@ -256,7 +258,11 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
 
     def chosen(chosen_leaves: Any, values: Any) -> Any:
         # None is a node without leaves, so `inner` does not see the others.
-        return None if values is None else tree.map(lambda m, v: v if m else None, chosen_leaves, values)
+        return (
+            None
+            if values is None
+            else tree.map(lambda m, v: v if m else None, chosen_leaves, values)
+        )
 
     def init(params: Any) -> MaskedState:
         return MaskedState(inner.init(chosen(flags(params), params)))
@@ -337,3 +343,33 @@ def set_to_zero() -> GradientTransformation:
     0.0
     """
     return stateless(lambda updates, params: tree.map(rnp.zeros_like, updates))
+
+
+# What links are made with
+
+
+def as_leaf(x: Any) -> Array:
+    """A leaf of parameters or updates, which may be a Python number, as an Array."""
+    return as_array("The optimizer", x)
+
+
+def step_count() -> Array:
+    """The count of updates, 0."""
+    return rnp.zeros((), dtypes.int32)
+
+
+def zeros_like(params: Any) -> Any:
+    """Zeros for every parameter."""
+    return tree.map(rnp.zeros_like, params)
+
+
+def split_map(function: Callable[..., tuple[Any, ...]], parts: int, *trees: Any) -> list[Any]:
+    """`function` of corresponding leaves, which returns a tuple, as a tree for each of its parts.
+
+    >>> split_map(lambda x, y: (x + y, x - y), 2, {"a": 3}, {"a": 1})
+    [{'a': 4}, {'a': 2}]
+    """
+    values, treedef = pytree.flatten(trees[0])
+    others = [pytree.flatten_up_to(treedef, t, "optimizer.update", trees[0]) for t in trees[1:]]
+    results = [function(*group) for group in zip(values, *others, strict=True)]
+    return [pytree.unflatten(treedef, [r[i] for r in results]) for i in range(parts)]

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import rtfunc.compiler.backends
 from rtfunc.compiler.graph_passes import optimize
 from rtfunc.core import pytree
 from rtfunc.core.array import Array, DonatedBuffer

@@ -51,7 +51,7 @@ def test_the_reference_is_there():
 
 
 def test_an_unknown_backend_is_named():
-    with pytest.raises(ArgumentError, match="no backend 'fast'; there are .*reference"):
+    with pytest.raises(ArgumentError, match=r"no backend 'fast'; there are .*reference"):
         set_default_backend("fast")
     with pytest.raises(ArgumentError, match="no backend 'fast'"), use_backend("fast"):
         pass

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-import rtfunc.numpy
+import rtfunc.numpy  # noqa: F401
 from rtfunc.ops.arithmetic import maximum, mul
 from rtfunc.ops.convert import convert_element_type
 from rtfunc.ops.exponential import exp
@@ -30,19 +30,20 @@ def values(*shape: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A program and operands for it; `reverse` says whether reverse mode goes through."""
+    """A program, operands for it, and which modes of differentiation go through."""
 
     run: Callable[..., list[Any]]
     args: tuple[np.ndarray, ...]
     reverse: bool = True
+    forward: bool = True
 
 
 PROGRAMS: dict[str, Program] = {}
 
 
-def program(*args: Any, reverse: bool = True) -> Callable[[Any], Any]:
+def program(*args: Any, **modes: bool) -> Callable[[Any], Any]:
     def register(run: Any) -> Any:
-        PROGRAMS[run.__name__] = Program(run, tuple(np.asarray(a) for a in args), reverse)
+        PROGRAMS[run.__name__] = Program(run, tuple(np.asarray(a) for a in args), **modes)
         return run
 
     return register
@@ -214,12 +215,6 @@ def affine_prefixes(lax, a, b):
 @program(values(2), values(2), values(3, 2))
 def custom_rules_inside(lax, w, h, xs):
     @custom_jvp
-    def softened(x):
-        return sin(x) * w
-
-    softened.defjvp(lambda primals, tangents: (softened(*primals), tangents[0] * cos(primals[0]) * w))
-
-    @custom_jvp
     def halved(x):
         return x * x
 
@@ -227,6 +222,21 @@ def custom_rules_inside(lax, w, h, xs):
 
     def step(h, x):
         return stop_gradient(w) * halved(h) + x, halved(h * x)
+
+    return list(lax.scan(step, h, xs))
+
+
+@program(values(2), values(2), values(3, 2), forward=False)
+def custom_vjp_inside(lax, w, h, xs):
+    @custom_vjp
+    def scaled(x, y):
+        return x * y
+
+    scaled.defvjp(lambda x, y: (x * y, (x, y)), lambda kept, ct: (ct * kept[1] * 3.0, None))
+
+    def step(h, x):
+        h = sin(scaled(h, w)) + x
+        return h, scaled(x, h)
 
     return list(lax.scan(step, h, xs))
 
@@ -249,10 +259,14 @@ def called(lax, w, h, xs):
     def f(h, xs):
         return lax.scan(lambda h, x: (tanh(w * h + x), sin(h * x)), h, xs)
 
-    return [*jit(f)(h, xs), *checkpoint(f)(h, xs)] if lax.__name__ == "rtfunc.lax" else [
-        *f(h, xs),
-        *f(h, xs),
-    ]
+    return (
+        [*jit(f)(h, xs), *checkpoint(f)(h, xs)]
+        if lax.__name__ == "rtfunc.lax"
+        else [
+            *f(h, xs),
+            *f(h, xs),
+        ]
+    )
 
 
 @program(np.array(1.3), np.array([0.4, 0.9, 0.2]), reverse=False)

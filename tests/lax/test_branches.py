@@ -115,7 +115,9 @@ def test_results_of_different_types():
     )
     with pytest.raises(TransformError) as error:
         lax.switch(0, [lambda x: x, lambda x: x > 0], X)
-    check_message(error, "switch: the output is float32[2] in branches[0] and bool[2] in branches[1]")
+    check_message(
+        error, "switch: the output is float32[2] in branches[0] and bool[2] in branches[1]"
+    )
     with pytest.raises(TransformError) as error:
         lax.cond(True, lambda: 1.5, lambda: 1)
     check_message(error, "cond: the output is int32[]* in false_fun and float32[]* in true_fun")

@@ -1,4 +1,4 @@
-"""scan, map, while_loop and fori_loop as users call them: structures, dtypes, errors, JAX's semantics.
+"""Loops as users call them: structures, dtypes, errors, JAX's semantics.
 
 Derivatives and batches are in test_transforms.py.
 """
@@ -22,7 +22,6 @@ from rtfunc.core.errors import (
     TreeError,
 )
 from rtfunc.core.staging import trace_to_graph
-from rtfunc.core.trace import named_axis
 from rtfunc.ops.convert import convert_element_type
 from rtfunc.ops.pad_slice import concatenate
 from rtfunc.ops.reduce import reduce_sum
@@ -116,13 +115,6 @@ def test_eager_calls_see_changed_globals():
     assert float(lax.scan(step, 1.0, length=2)[0]) == 9.0
 
 
-def test_a_mapped_axis_may_be_named_inside():
-    # Nothing that enters the loop is batched, and yet the axis is known inside.
-    with named_axis("batch", 3):
-        carry, _ = lax.scan(lambda c, _: (c + 1, None), 0, length=2)
-    assert int(carry) == 2
-
-
 # errors
 
 
@@ -144,17 +136,17 @@ def raises(error, *parts):
     return Raises()
 
 
-def grown(carry, x):
-    return {**carry, "h": concatenate([carry["h"], carry["h"][:1]])}, None
-
-
 def test_a_carry_that_changes_shape():
     init = {"h": array([1.0, 2.0, 3.0], "float32"), "n": 0}
-    with raises(ShapeError, "scan: the carry's leaf ['h'] enters as float32[3] and leaves as float32[6]"):
+    with raises(
+        ShapeError, "scan: the carry's leaf ['h'] enters as float32[3] and leaves as float32[6]"
+    ):
         lax.scan(lambda c, x: ({**c, "h": concatenate([c["h"], c["h"]])}, None), init, length=2)
     with raises(ShapeError, "while_loop: the carry's leaf ['h'] enters as float32[3]"):
         lax.while_loop(lambda c: True, lambda c: {**c, "h": reduce_sum(c["h"])}, init)
-    with raises(ShapeError, "fori_loop: the carry's leaf ['h'] enters as float32[3] and leaves as float32[]"):
+    with raises(
+        ShapeError, "fori_loop: the carry's leaf ['h'] enters as float32[3] and leaves as float32[]"
+    ):
         lax.fori_loop(0, 2, lambda i, c: {**c, "h": reduce_sum(c["h"])}, init)
 
 
@@ -202,7 +194,9 @@ def test_a_step_that_returns_no_pair():
 
 
 def test_xs_that_do_not_fit():
-    with raises(ShapeError, "scan: the first axes of xs have different sizes: xs['a'] has 4, xs['b'] has 3"):
+    with raises(
+        ShapeError, "scan: the first axes of xs have different sizes: xs['a'] has 4, xs['b'] has 3"
+    ):
         lax.scan(lambda c, x: (c, None), 0, {"a": XS, "b": XS[:3]})
     with raises(ShapeError, "xs has 4, and length is 3"):
         lax.scan(add_up, 0.0, XS, length=3)

@@ -84,6 +84,7 @@ INDICES = {
     "integer, slice, array": (0, slice(None), np.array([1, 2])),
     "integer next to array": (slice(None), 1, np.array([1, 2])),
     "array, reversed slice": (np.array([0, 2]), slice(None, None, -2)),
+    "array, reversed axes": (slice(None, None, -1), np.array([0, 2]), slice(None, None, -1)),
     "unsigned array": np.array([3, 0], np.uint8),
     "small array": (slice(None), slice(None), np.array([-1, 3], np.int8)),
     "mask": X[:, 0, 0] > 20,
@@ -171,7 +172,9 @@ def _case(draw):
         kind = draw(st.sampled_from(["slice", "mask", *(["int", "array", "scalar"] if n else [])]))
         if kind == "slice":
             bound = st.none() | st.integers(-5, 5)
-            items.append(slice(draw(bound), draw(bound), draw(st.sampled_from([None, 1, 2, -1, -3]))))
+            items.append(
+                slice(draw(bound), draw(bound), draw(st.sampled_from([None, 1, 2, -1, -3])))
+            )
         elif kind == "int":
             items.append(draw(st.integers(-n, n - 1)))
         elif kind == "scalar":
@@ -234,7 +237,10 @@ def test_random_indices_are_numpys(case):
         ("x", "not of a str"),
         (np.array([0.5]), "not of a float64 array"),
         (np.array([True, False]), r"mask of shape \(2,\) does not fit axes of sizes \(4,\)"),
-        ((np.array([0, 1]), np.array([0, 1, 2])), r"do not broadcast together: shapes \(2,\), \(3,\)"),
+        (
+            (np.array([0, 1]), np.array([0, 1, 2])),
+            r"do not broadcast together: shapes \(2,\), \(3,\)",
+        ),
         (slice(0, 1.5), "not a slice of integers"),
     ],
 )
@@ -293,7 +299,9 @@ def test_small_index_dtypes_do_not_overflow():
     np.testing.assert_array_equal(staged(lambda x, i: x[i], x, i), x[i])
     u = np.array([255, 3], np.uint8)
     np.testing.assert_array_equal(staged(lambda x, i: x[i], x, u), x[u])
-    mixed = staged(lambda x, i, j: x[i, j], X, np.array([-1, 2], np.int8), np.array([1, 4], np.uint64))
+    mixed = staged(
+        lambda x, i, j: x[i, j], X, np.array([-1, 2], np.int8), np.array([1, 4], np.uint64)
+    )
     np.testing.assert_array_equal(mixed, X[[-1, 2], [1, 4]])
 
 
@@ -466,7 +474,9 @@ def test_take():
     i = np.array([[2, -1], [0, 7]])
     for axis in (0, 1, -1):
         inside = np.array([[2, -1], [0, 1]])
-        np.testing.assert_array_equal(np.asarray(ix.take(x, inside, axis)), np.take(x, inside, axis))
+        np.testing.assert_array_equal(
+            np.asarray(ix.take(x, inside, axis)), np.take(x, inside, axis)
+        )
         for mode in ("clip", "wrap"):
             expected = np.take(x, i, axis, mode=mode)
             np.testing.assert_array_equal(np.asarray(ix.take(x, i, axis, mode=mode)), expected)
@@ -484,7 +494,12 @@ def test_take():
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize(
     ("shape", "index_shape"),
-    [((3, 4, 2), (3, 4, 2)), ((3, 4, 2), (1, 1, 2)), ((1, 4, 1), (3, 2, 2)), ((3, 4, 2), (3, 4, 1))],
+    [
+        ((3, 4, 2), (3, 4, 2)),
+        ((3, 4, 2), (1, 1, 2)),
+        ((1, 4, 1), (3, 2, 2)),
+        ((3, 4, 2), (3, 4, 1)),
+    ],
 )
 def test_along_axis(axis, shape, index_shape):
     x = np.arange(float(np.prod(shape))).reshape(shape)

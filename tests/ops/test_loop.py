@@ -11,7 +11,6 @@ from rtfunc.core.aval import Aval
 from rtfunc.core.batching import batch_flat
 from rtfunc.core.errors import GraphError, UnsupportedError
 from rtfunc.core.primitive import BatchAxis
-from rtfunc.core.reverse import vjp_flat
 from rtfunc.core.staging import trace_to_graph
 from rtfunc.lax import fori_loop, while_loop
 from rtfunc.ops.loop import while_p
@@ -28,7 +27,9 @@ def doubled(x):
 
 @pytest.mark.parametrize("function", [doubled, jit(doubled)], ids=["eager", "jit"])
 def test_reverse_mode_is_refused_with_advice(function):
-    with pytest.raises(UnsupportedError, match=r"Use scan, or fori_loop with Python integers") as error:
+    with pytest.raises(
+        UnsupportedError, match=r"Use scan, or fori_loop with Python integers"
+    ) as error:
         grad(function)(1.5)
     assert "test_loop.py" in str(error.value)
     assert "in doubled" in str(error.value)

@@ -63,9 +63,7 @@ def test_what_ys_hold_is_not_stacked_again():
 
 
 def test_xs_are_not_stacked_again():
-    graph = gradient_graph(
-        lambda h, xs: list(scan(lambda h, x: (h * x, h), h, xs)), VECTOR, XS
-    )
+    graph = gradient_graph(lambda h, xs: list(scan(lambda h, x: (h * x, h), h, xs)), VECTOR, XS)
     forward, backward = scans(graph)
     assert result_types(forward) == ["float32[3]", "float32[5,3]"]
     assert graph.inputs[1] in backward.inputs

@@ -1,4 +1,4 @@
-"""Samples for `rtfunc.ops.call`, `branch`, `loop` and `scan`: Graphs traced from small functions."""
+"""Samples for `rtfunc.ops.call`, `branch`, `loop` and `scan`, traced from small functions."""
 
 from __future__ import annotations
 
