@@ -41,7 +41,6 @@ elementwise_cost = {
     **dict.fromkeys("sin cos tan asin acos atan sinh cosh asinh acosh atanh cbrt".split(), 20),
     **dict.fromkeys("erf erfc erf_inv atan2 pow logaddexp".split(), 24),
     "integer_pow": 3,
-    "threefry2x32": 60,
 }
 
 reductions = {
@@ -113,9 +112,11 @@ def kind_of(equation: Equation) -> str:
     "concatenate" or "call"."""
     name = equation.primitive.name
     avals = [a.aval for a in (*equation.inputs, *equation.outputs)]
-    if name in view_primitives:
+    if name in view_primitives and all(a.size for a in avals):
         return "view"
     if any(a.dtype not in kernel_dtypes or a.size == 0 for a in avals):
+        return "call"
+    if name == "pow" and not dtypes.is_float(avals[0].dtype):
         return "call"
     if name in elementwise_cost and len(equation.outputs) == 1:
         return "elementwise"
@@ -573,7 +574,8 @@ class _KernelBuilder:
     def _compute(self, variable: Variable, index: IndexMap) -> Node:
         """The value of a variable from its equation, although it is a root."""
         equation = self.scheduler.producer.get(variable)
-        if equation is None or self.scheduler.kinds[equation] in ("call", "reduce"):
+        stored = ("call", "reduce", "concatenate")
+        if equation is None or self.scheduler.kinds[equation] in stored:
             return self._value(variable, index)
         return self._from_equation(equation, variable, index)
 

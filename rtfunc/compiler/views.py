@@ -57,7 +57,8 @@ def through_view(
             result[p] = index[i]
         return tuple(result)
     if name == "broadcast_in_dim":
-        return tuple(index[a] for a in params["axes"])
+        zero = Affine((0,) * len(domain))
+        return tuple(zero if n == 1 else index[a] for n, a in zip(shape, params["axes"]))
     if name == "slice":
         return tuple(
             a.scale(step, start)

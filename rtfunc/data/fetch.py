@@ -44,10 +44,14 @@ class NextOf:
     skip: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
 class EndOfShard:
-    """Stands in the place of a batch when a shard has no more."""
+    """Stands in the place of a batch when the shard with this index has no more."""
+
+    index: int
 
 
+@dataclasses.dataclass(frozen=True)
 class Skipped:
     """Stands in the place of a batch whose items were dropped."""
 
@@ -80,7 +84,7 @@ class StreamFetcher:
             )
             raise
         if not items or (self.drop_last and len(items) < self.batch_size):
-            return EndOfShard
+            return EndOfShard(shard.index)
         if task.skip:
-            return Skipped
+            return Skipped()
         return default_collate(items, empty=empty) if self.collate is None else self.collate(items)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 #: Turns a task into its result.
 Fetcher = Callable[[Any], Any]
 
-#: How long `close` waits for workers to finish the item at hand before it leaves them to themselves.
+#: How long `close` waits for workers to finish the batch at hand before it leaves them to themselves.
 PATIENCE = 5.0
 
 
@@ -109,7 +109,7 @@ class ThreadPool:
             del error  # its traceback refers to this frame: without this, a cycle
 
     def close(self) -> None:
-        """Drop waiting tasks and end the threads when they are done with the item at hand."""
+        """Drop waiting tasks and end the threads when they are done with the batch at hand."""
         self._stopping.set()
         self._results.clear()
         for tasks in (self._shared, *self._own):

@@ -145,8 +145,8 @@ def residual(layer: Any, shortcut: Any = identity, *, shortcut_key: str = "downs
             raise ShapeError(
                 at_user_line(
                     f"residual adds outputs of one shape, but the layer returned {out.shape} and "
-                    f"the shortcut {passed.shape}. Give a shortcut that changes the shape alike, for "
-                    "example nn.dense(features, bias=False)."
+                    f"the shortcut {passed.shape}. Give a shortcut that changes the shape alike, "
+                    "for example nn.dense(features, bias=False)."
                 )
             )
         return out + passed, new_state

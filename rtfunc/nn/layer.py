@@ -107,9 +107,8 @@ def from_function(function: Callable[..., Any], name: str | None = None) -> Laye
     (6, {})
     """
     if name is None:
-        name = getattr(function, "__name__", None) or getattr(
-            getattr(function, "func", function), "__name__", type(function).__name__
-        )
+        inner = getattr(function, "func", function)  # of a functools.partial
+        name = str(getattr(inner, "__name__", type(inner).__name__))
 
     def init(key: Any, *specs: InputSpec) -> tuple[Params, State]:
         return {}, {}
@@ -228,7 +227,7 @@ def check_features(layer: str, expected: int, x: Any, axis: int, of: str) -> Non
 
 
 def as_children(combinator: str, layers: Sequence[Any]) -> tuple[tuple[str, Layer], ...]:
-    """Keys and layers from the arguments of a combinator: layers, or one mapping of keys to them."""
+    """Keys and layers from a combinator's arguments: layers, or one mapping of keys to layers."""
     if len(layers) == 1 and isinstance(layers[0], Mapping):
         items = [(str(key), layer) for key, layer in layers[0].items()]
     elif len(layers) == 1 and isinstance(layers[0], (list, tuple)):

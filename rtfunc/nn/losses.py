@@ -169,8 +169,8 @@ def _of_labels(
         last = "" if axis == len(shape) - 1 else ", or pass axis=-1 if classes are on the last axis"
         raise ShapeError(
             at_user_line(
-                f"{loss}: predictions of shape {shape} with classes on axis {axis} go with labels of "
-                f"shape {expected}, not {labels.shape}. Reshape one of them{last}."
+                f"{loss}: predictions of shape {shape} with classes on axis {axis} go with labels "
+                f"of shape {expected}, not {labels.shape}. Reshape one of them{last}."
             )
         )
     check_range(loss, "labels", labels, classes, ignore_index)

@@ -270,8 +270,8 @@ def batch_norm(
         if train and count < 2:
             raise ShapeError(
                 at_user_line(
-                    f"batch_norm in training takes more than one value per channel, but the input of "
-                    f"shape {x.shape} has {count}. Use a larger batch, or train=False."
+                    f"batch_norm in training takes more than one value per channel, but the input "
+                    f"of shape {x.shape} has {count}. Use a larger batch, or train=False."
                 )
             )
         mean, variance = functional.batch_statistics(x, axis)

@@ -149,7 +149,6 @@ _MOVES = {
     "pad",
     "reshape",
     "rev",
-    "select",
     "slice",
     "squeeze",
     "transpose",

@@ -34,7 +34,7 @@ from rtfunc.ops.complex import conj as _conj
 from rtfunc.ops.complex import imag as _imag
 from rtfunc.ops.complex import real as _real
 from rtfunc.ops.complex import sign as sign
-from rtfunc.ops.convert import as_array, convert, promote, promote_inexact, scalar
+from rtfunc.ops.convert import as_array, convert, owned_array, promote, promote_inexact, scalar
 from rtfunc.ops.exponential import LN2
 from rtfunc.ops.exponential import exp as exp
 from rtfunc.ops.exponential import exp2 as exp2
@@ -304,7 +304,7 @@ def positive(x: ArrayLike, /) -> Array:
     >>> positive(2)
     Array(2, dtype=int32, weak_type=True)
     """
-    return as_array("positive", x)
+    return owned_array("positive", x)
 
 
 def abs(x: ArrayLike, /) -> Array:
@@ -313,7 +313,7 @@ def abs(x: ArrayLike, /) -> Array:
     >>> abs(np.array([-1.5, 2.0], "float32"))
     Array([1.5, 2. ], dtype=float32)
     """
-    x = as_array("abs", x)
+    x = owned_array("abs", x)
     return x if x.dtype == dtypes.bool_ else abs_(x)
 
 
@@ -381,7 +381,7 @@ def clip(
     Array([ 0,  5, 10], dtype=int32)
     """
     refuse_out("clip", out)
-    x = as_array("clip", x)
+    x = owned_array("clip", x)
     if dtypes.is_complex(x.dtype):
         raise DtypeError(at_user_line(f"clip takes real numbers, not {x.dtype}."))
     if min is not None:
@@ -398,7 +398,7 @@ def real(x: ArrayLike, /) -> Array:
     >>> real(1 + 2j)
     Array(1., dtype=float32, weak_type=True)
     """
-    x = as_array("real", x)
+    x = owned_array("real", x)
     return _real(x) if dtypes.is_complex(x.dtype) else x
 
 
@@ -418,7 +418,7 @@ def conj(x: ArrayLike, /) -> Array:
     >>> conj(1 + 2j)
     Array(1.-2.j, dtype=complex64, weak_type=True)
     """
-    x = as_array("conj", x)
+    x = owned_array("conj", x)
     return _conj(x) if dtypes.is_complex(x.dtype) else x
 
 

@@ -29,7 +29,7 @@ from rtfunc.ops.comparison import (
 from rtfunc.ops.complex import abs_, complex_
 from rtfunc.ops.complex import imag as _imag
 from rtfunc.ops.complex import real as _real
-from rtfunc.ops.convert import as_array, bitcast, convert, promote_inexact, scalar
+from rtfunc.ops.convert import as_array, bitcast, convert, owned_array, promote_inexact, scalar
 from rtfunc.ops.rounding import ceil as _ceil
 from rtfunc.ops.rounding import floor as _floor
 from rtfunc.ops.rounding import is_finite, round_
@@ -46,7 +46,7 @@ def floor(x: ArrayLike, /) -> Array:
     >>> floor(np.float32(-1.5))
     Array(-2., dtype=float32)
     """
-    x = as_array("floor", x)
+    x = owned_array("floor", x)
     return x if x.dtype.kind in "biu" else _floor(x)
 
 
@@ -56,7 +56,7 @@ def ceil(x: ArrayLike, /) -> Array:
     >>> ceil(np.float32(1.2))
     Array(2., dtype=float32)
     """
-    x = as_array("ceil", x)
+    x = owned_array("ceil", x)
     return x if x.dtype.kind in "biu" else _ceil(x)
 
 
@@ -66,7 +66,7 @@ def trunc(x: ArrayLike, /) -> Array:
     >>> trunc(np.float32(-1.7))
     Array(-1., dtype=float32)
     """
-    x = as_array("trunc", x)
+    x = owned_array("trunc", x)
     return x if x.dtype.kind in "biu" else _trunc(x)
 
 
@@ -92,7 +92,7 @@ def round(x: ArrayLike, decimals: int = 0, *, out: None = None) -> Array:
     Array([ 1.2, -0.5], dtype=float32)
     """
     refuse_out("round", out)
-    x = as_array("round", x)
+    x = owned_array("round", x)
     if x.dtype == dtypes.bool_:
         return x
     if dtypes.is_integer(x.dtype):
@@ -263,7 +263,7 @@ def nan_to_num(
     >>> nan_to_num(np.array([np.nan, 2.0], "float32"))
     Array([0., 2.], dtype=float32)
     """
-    x = as_array("nan_to_num", x)
+    x = owned_array("nan_to_num", x)
     if not dtypes.is_inexact(x.dtype):
         return x
     if dtypes.is_complex(x.dtype):

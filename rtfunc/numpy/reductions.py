@@ -18,6 +18,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive
+from rtfunc.core.trace import Tracer
 from rtfunc.numpy.arguments import constant, refuse_out
 from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, sqrt, square, sub
 from rtfunc.ops.comparison import ne
@@ -52,8 +53,10 @@ def _axes(operation: str, axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def _reduced(primitive: Primitive, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    if not axes:
+        return convert(x, x.dtype) if isinstance(x, Tracer) else Array(x._buffer.copy())
     out = primitive.bind(x, axes=axes)
-    if keepdims and axes:
+    if keepdims:
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         out = reshape_p.bind(out, shape=shape)
     return convert(out, out.dtype) if out.weak_type else out

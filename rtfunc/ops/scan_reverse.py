@@ -328,7 +328,7 @@ def scan_vjp(
             constants=len(extra) + len(whole),
             carry=len(start) + len(sums) + len(handed),
             length=length,
-            reverse=reverse,
+            reverse=not reverse,
             unroll=unroll,
         )
         of_carry, totals, _, of_xs = split(found, len(start), len(sums), len(handed))

@@ -1,4 +1,4 @@
-"""Links that scale each element by its own history: the family of Adam, RMSprop, Adagrad, Adadelta, Lion.
+"""Links that scale each element by its history: the family of Adam, RMSprop, Adagrad, Adadelta.
 
 Each `scale_by_*` is the heart of the optimizer of that name, without its learning rate;
 `optimizers` chains them. In formulas g is the incoming update, t the step, 1 at first. Running
@@ -400,7 +400,7 @@ class AdadeltaState(NamedTuple):
 
 
 def scale_by_adadelta(decay: float = 0.9, epsilon: float = 1e-6) -> GradientTransformation:
-    """sqrt(d + epsilon) / sqrt(v + epsilon) * g, with running averages v of g**2 and d of its square.
+    """s = sqrt(d + epsilon) / sqrt(v + epsilon) * g, with averages v of g**2 and d of s**2.
 
     Zeiler 2012, https://arxiv.org/abs/1212.5701.
 

@@ -98,8 +98,9 @@ def chain(*links: GradientTransformation) -> GradientTransformation:
         if not (hasattr(link, "init") and hasattr(link, "update")):
             raise ArgumentError(
                 at_user_line(
-                    f"chain takes optimizers or links (pairs of init and update), but argument {i} is "
-                    f"a {type(link).__name__}. Call the function that makes it, as in optim.adam(1e-3)."
+                    f"chain takes optimizers or links (pairs of init and update), but argument {i} "
+                    f"is a {type(link).__name__}. Call the function that makes it, as in "
+                    "optim.adam(1e-3)."
                 )
             )
 
@@ -311,8 +312,8 @@ def multi_transform(
             if unknown:
                 raise ArgumentError(
                     at_user_line(
-                        f"multi_transform: labels {', '.join(unknown)} have no optimizer; there are "
-                        f"{', '.join(sorted(optimizers))}."
+                        f"multi_transform: labels {', '.join(unknown)} have no optimizer; there "
+                        f"are {', '.join(sorted(optimizers))}."
                     )
                 )
             return tree.unflatten(tree.structure(params), [name == label for name in flat])

@@ -59,7 +59,7 @@ def clip_by_global_norm(max_norm: float) -> GradientTransformation:
 
 
 def unitwise_norm(x: Array) -> Array:
-    """The 2-norm of the weights of each unit: over all axes but the first, which are kept as size 1.
+    """The 2-norm of each unit's weights: over all axes but the first, which are kept as size 1.
 
     For vectors and scalars, that of all elements.
 
@@ -73,7 +73,7 @@ def unitwise_norm(x: Array) -> Array:
 
 
 def adaptive_grad_clip(clipping: float = 0.01, epsilon: float = 1e-3) -> GradientTransformation:
-    """Each unit's gradient limited to `clipping` times the norm of its weights (at least `epsilon`).
+    """Each unit's gradient limited to `clipping` times its weights' norm (at least `epsilon`).
 
     Units are the rows of PyTorch's layout (out, in, ...). Brock et al. 2021,
     https://arxiv.org/abs/2102.06171.

@@ -1,4 +1,4 @@
-"""Links that scale whole leaves: learning rate, weight decay, centralisation, momentum, trust ratios.
+"""Links that treat leaves as wholes: learning rate, weight decay, momentum, trust ratios.
 
 In formulas g is the incoming update, p the parameter, t the step, 1 at first. `adaptive` has the
 links that scale each element. Depends on `base`.
@@ -85,7 +85,8 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule) -> GradientTransform
     -1.0
     """
     if callable(learning_rate):
-        return scale_by_schedule(lambda step: -1.0 * learning_rate(step))
+        schedule: Any = learning_rate
+        return scale_by_schedule(lambda step: -1.0 * schedule(step))
     if isinstance(learning_rate, Array):
         return stateless(
             lambda updates, params: tree.map(

@@ -93,7 +93,7 @@ def exponential_schedule(initial: float, factor: float, steps: int = 1) -> Sched
 def polynomial_schedule(
     initial: float, final: float, steps: int, power: float = 1.0, begin: int = 0
 ) -> Schedule:
-    """From `initial` to `final` in `steps` steps: (initial - final) * (1 - t / steps)**power + final.
+    """(initial - final) * (1 - step / steps)**power + final, and `final` after `steps` steps.
 
     Arguments: begin: the step at which it starts to move. As `PolynomialLR` for final = 0, and
     `LinearLR` for power 1.
@@ -258,8 +258,8 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
     if len(boundaries) != len(schedules) - 1:
         raise ArgumentError(
             at_user_line(
-                f"join_schedules of {len(schedules)} schedules takes {len(schedules) - 1} boundaries, "
-                f"but got {len(boundaries)}."
+                f"join_schedules of {len(schedules)} schedules takes {len(schedules) - 1} "
+                f"boundaries, but got {len(boundaries)}."
             )
         )
 

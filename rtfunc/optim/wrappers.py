@@ -1,4 +1,4 @@
-"""Optimizers around optimizers: skipping non-finite gradients, accumulation, averages of parameters.
+"""Optimizers around optimizers: skipping gradients that are not finite, accumulation, averages.
 
 Depends on `base` and `lax.cond`.
 """
@@ -122,7 +122,9 @@ class EmaState(NamedTuple):
 
 
 def ema(decay: float, debias: bool = True) -> GradientTransformation:
-    """The running average of what is passed: a = decay a + (1 - decay) x, over 1 - decay**t if `debias`.
+    """The running average of what is passed.
+
+    a = decay a + (1 - decay) x, divided by 1 - decay**t with `debias`.
 
     As a link it averages updates. For an average of the parameters give it those after each step:
 
@@ -165,7 +167,7 @@ class InjectState(NamedTuple):
 def inject_hyperparameters(
     make: Callable[..., GradientTransformation], names: Sequence[str] = ("learning_rate",)
 ) -> Callable[..., GradientTransformation]:
-    """A function like `make` (such as `optim.adam`) whose hyperparameters `names` are part of the state.
+    """A function like `make` (such as `optim.adam`), but with hyperparameters `names` in the state.
 
     They can be read and changed in `state.hyperparameters` between steps, without compiling again;
     a schedule among them is followed.

@@ -1,4 +1,4 @@
-"""gather and scatter: modes, kinds, kernels, derivatives and errors. The registry walk has the rest."""
+"""gather and scatter: modes, kinds, kernels, derivatives and errors."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ def test_scatter_and_its_gradients_are_jaxs(sample):
     np.testing.assert_allclose(np.asarray(found), expected, atol=1e-6)
     ct = np.cos(np.arange(expected.size)).reshape(expected.shape).astype(dtype)
     if p["kind"] in ("min", "max") and p["mode"] == "clip":
-        return  # JAX 0.10 gives infinity there; finite differences in the registry walk agree with us
+        return  # JAX 0.10 gives infinity; finite differences, in the registry walk, agree with us
     for a, b in zip(pullback([Array(ct)]), pull(ct)):
         np.testing.assert_allclose(np.asarray(a), b, atol=2e-6)
 

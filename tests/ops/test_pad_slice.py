@@ -1,4 +1,4 @@
-"""slice, pad, concatenate: NumPy's and JAX's semantics, and errors. The registry walk has the rest."""
+"""slice, pad, concatenate: NumPy's and JAX's semantics, and errors."""
 
 from __future__ import annotations
 
@@ -37,11 +37,8 @@ def test_pad_is_its_definition(sample):
         [n + max(n - 1, 0) * i for n, i in zip(x.shape, p["interior"])], value, x.dtype
     )
     dilated[tuple(slice(None, None, i + 1) for i in p["interior"])] = x
-    wide = np.pad(
-        dilated,
-        [(max(lo, 0), max(hi, 0)) for lo, hi in zip(p["low"], p["high"])],
-        constant_values=value,
-    )
+    around = [(max(lo, 0), max(hi, 0)) for lo, hi in zip(p["low"], p["high"])]
+    wide = np.pad(dilated, around, constant_values=value) if x.ndim else dilated
     crop = tuple(
         slice(max(-lo, 0), n - max(-hi, 0)) for n, lo, hi in zip(wide.shape, p["low"], p["high"])
     )

@@ -21,6 +21,13 @@ SAMPLES = walk.samples()
 #: Primitives without samples of their own, and where they are tested instead.
 EXEMPT = {
     "custom_call": "stands for a user's function and has no rules; tests/transforms/test_custom.py",
+    **dict.fromkeys(
+        (
+            *("psum", "pmax", "pmin", "axis_index"),
+            *("all_gather", "all_to_all", "ppermute", "psum_scatter"),
+        ),
+        "has a meaning only inside a vmap that names the axis; tests/ops/test_collective.py",
+    ),
 }
 
 #: Primitives that refuse reverse mode, with advice; tested in tests/ops/test_loop.py.

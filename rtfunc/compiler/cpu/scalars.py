@@ -360,10 +360,14 @@ def _convert(o: Operation) -> ir.Value:
     return convert(o.b, o.args[0], o.dtype, o.out)
 
 
-def _fused_power(o: Operation) -> ir.Value:
-    if o.is_float:
-        return FUNCTIONS["pow"](o.b, *o.args)
-    raise NotImplementedError("integer pow")
+def _log_add_exp(o: Operation) -> ir.Value:
+    """max + log1p(exp(-|x - y|)), where the difference of equal infinities is 0."""
+    b, (x, y) = o.b, o.args
+    largest = _extremum(">")(o)
+    equal = b.fcmp_ordered("==", x, y)
+    gap = b.select(equal, o.number(0), b.fsub(x, y))
+    below = b.fneg(call_intrinsic(b, f"llvm.fabs.{_suffix(o.type)}", o.type, [gap]))
+    return b.fadd(largest, FUNCTIONS["log1p"](b, FUNCTIONS["exp"](b, below)))
 
 
 emitters: dict[str, Emitter] = {
@@ -405,19 +409,12 @@ emitters: dict[str, Emitter] = {
     "rsqrt": _reciprocal_root,
     "integer_pow": _integer_pow,
     "convert_element_type": _convert,
-    "pow": _fused_power,
+    "logaddexp": _log_add_exp,
     **{
         name: _maths(name)
         for name in (
             "exp exp2 expm1 log log2 log10 log1p logistic tanh sin cos tan asin acos atan atan2 sinh "
-            "cosh asinh acosh atanh cbrt erf erfc erf_inv"
+            "cosh asinh acosh atanh cbrt erf erfc erf_inv pow"
         ).split()
     },
 }
-
-
-def supports(op: str, dtype: np.dtype) -> bool:
-    """Whether there is an emitter for `op` on operands of `dtype`."""
-    if op == "pow":
-        return dtypes.is_float(dtype)
-    return op in emitters

@@ -15,7 +15,7 @@ def order(x: np.ndarray) -> list[np.ndarray]:
 
 
 def shifted(x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    return [x + y, (x * 0.5).astype("float32")]
+    return [x + y, (x * 0.5 - y).astype("float32")]
 
 
 def nothing(x: np.ndarray) -> list[np.ndarray]:
