@@ -157,7 +157,7 @@ def _write_pad(writer: _Writer, pad: Equation) -> None:
     """One axis after the other; negative padding cuts."""
     x, value = pad.inputs
     low, high = list(pad.params["low"]), list(pad.params["high"])
-    if min(*low, *high, 0) < 0:
+    if any(i < 0 for i in (*low, *high)):
         shape = x.aval.shape
         start = tuple(max(-i, 0) for i in low)
         limit = tuple(n - max(-i, 0) for n, i in zip(shape, high))

@@ -160,7 +160,13 @@ def _split(
     computed backward, so that their operands are kept rather than more results.
     """
     inputs, outputs = whole.inputs[:n_in], whole.outputs[:n_out]
-    before = live_part(Graph(inputs, whole.equations, outputs, whole.constants)).equations
+    # Equations with effects are live on their own account: those on cotangents belong backward.
+    of_cotangents: set[Atom] = set(whole.inputs[n_in:])
+    for equation in whole.equations:
+        if not of_cotangents.isdisjoint(equation.inputs):
+            of_cotangents.update(equation.outputs)
+    candidates = tuple(e for e in whole.equations if of_cotangents.isdisjoint(e.inputs))
+    before = live_part(Graph(inputs, candidates, outputs, whole.constants)).equations
     forward_only = set(before)
     after = [e for e in whole.equations if e not in forward_only]
     after = _recomputed(before, after, whole, n_out, saveable) + after

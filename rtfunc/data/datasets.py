@@ -267,9 +267,7 @@ class Subset:
         return f"Subset({self.dataset!r}, {len(self)} items)"
 
 
-def random_split(
-    dataset: Any, lengths: Sequence[int] | Sequence[float], key: Any
-) -> list[Subset]:
+def random_split(dataset: Any, lengths: Sequence[int] | Sequence[float], key: Any) -> list[Subset]:
     """`dataset` divided at random, by `key`, into subsets without common items.
 
     `lengths` are numbers of items with the dataset's length as their sum, or fractions with sum 1:

@@ -29,7 +29,6 @@ from rtfunc.data.samplers import (
     SequentialSampler,
     check_count,
 )
-from rtfunc.data.shared_memory import is_lent
 from rtfunc.data.shuffle import as_key, fold_in
 from rtfunc.data.streams import IterableDataset, Shard, as_stream
 from rtfunc.data.threads import InlinePool, Pool, ThreadPool
@@ -129,7 +128,9 @@ class DataLoader:
         self.batch_size = check_count("DataLoader", "batch_size", batch_size, least=1)
         self.drop_last = drop_last
         self.shuffle = shuffle
-        _check_order(self.stream is not None, batch_size, shuffle, key, sampler, batch_sampler, drop_last)
+        _check_order(
+            self.stream is not None, batch_size, shuffle, key, sampler, batch_sampler, drop_last
+        )
         self._sampler = sampler
         self._batch_sampler = batch_sampler
         #: Of the iterator started last.
@@ -146,9 +147,7 @@ class DataLoader:
         sampler = self._sampler
         if sampler is None:
             length = len(self.dataset)
-            sampler = (
-                RandomSampler(length, self.key) if self.shuffle else SequentialSampler(length)
-            )
+            sampler = RandomSampler(length, self.key) if self.shuffle else SequentialSampler(length)
         return BatchSampler(sampler, self.batch_size, self.drop_last)
 
     @property
@@ -315,7 +314,7 @@ class LoaderIterator(Iterator[Any]):
                     self._skip -= 1
                     continue
                 self._fill(pool)
-                batch = _to_arrays(batch, self._device) if convert is None else convert(batch)
+                batch = convert(batch) if convert else _to_arrays(batch, pool.fresh, self._device)
                 self._progress.position += 1
                 return batch
         except BaseException as error:
@@ -356,17 +355,17 @@ class LoaderIterator(Iterator[Any]):
 _storable = frozenset(dtypes.storable)
 
 
-def _to_arrays(batch: Any, device: Device | None) -> Any:
+def _to_arrays(batch: Any, fresh: bool, device: Device | None) -> Any:
     """The batch with its NumPy arrays and numbers as Arrays on `device`."""
     leaves, treedef = pytree.flatten(batch)
-    return pytree.unflatten(treedef, [_to_array(leaf, device) for leaf in leaves])
+    return pytree.unflatten(treedef, [_to_array(leaf, fresh, device) for leaf in leaves])
 
 
-def _to_array(leaf: Any, device: Device | None) -> Any:
+def _to_array(leaf: Any, fresh: bool, device: Device | None) -> Any:
     if isinstance(leaf, np.ndarray):
         if leaf.dtype not in _storable:
             return leaf  # strings, objects, dates
-        if leaf.flags.writeable and leaf.base is not None and not is_lent(leaf):
+        if not fresh and leaf.base is not None and leaf.flags.writeable:
             leaf = leaf.copy()  # a view of an array that its owner may change
         array = as_array("DataLoader", leaf)
     elif isinstance(leaf, Array | np.generic | bool | int | float | complex):

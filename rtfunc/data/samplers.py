@@ -217,9 +217,7 @@ class BucketSampler:
             order = np.concatenate(
                 [part[np.argsort(self.lengths[part], kind="stable")] for part in runs] or [order]
             )
-        batches = [
-            order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self))
-        ]
+        batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self))]
         if self.key is None:
             yield from batches
             return

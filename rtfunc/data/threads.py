@@ -26,6 +26,8 @@ class Pool(Protocol):
 
     capacity: int
     workers: int
+    #: Whether the arrays in the results are in memory that nobody else refers to.
+    fresh: bool
 
     def submit(self, task: Any, worker: int | None = None) -> None:
         """Hand in a task, for a certain worker if one is named."""
@@ -42,6 +44,8 @@ class Pool(Protocol):
 
 class InlinePool:
     """No workers: a task is carried out when its result is taken."""
+
+    fresh = False
 
     def __init__(self, fetcher: Fetcher):
         self.capacity = 1
@@ -67,6 +71,8 @@ class ThreadPool:
 
     Threads are daemons, so that a dataset which never returns cannot keep the interpreter alive.
     """
+
+    fresh = False
 
     def __init__(self, fetcher: Fetcher, workers: int, prefetch: int):
         self.capacity = workers * prefetch

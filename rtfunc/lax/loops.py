@@ -63,7 +63,7 @@ def scan(
     and `ShapeError` for lengths that differ.
 
     >>> import rtfunc as rf, rtfunc.numpy as rnp
-    >>> rf.lax.scan(lambda total, x: (total + x, total * x), rnp.float32(0), rnp.arange(4.0))
+    >>> rf.lax.scan(lambda total, x: (total + x, total * x), rnp.zeros(()), rnp.arange(4.0))
     (Array(6., dtype=float32), Array([0., 0., 2., 9.], dtype=float32))
     """
     return _scan("scan", f, init, xs, length, reverse, unroll)

@@ -45,7 +45,6 @@ from rtfunc.core.errors import (
     ArgumentError,
     DtypeError,
     RtfuncError,
-    ShapeError,
     TreeError,
     at_user_line,
 )
@@ -207,20 +206,10 @@ def parameter(layer: str, params: Params, name: str) -> Array:
     raise TreeError(
         at_user_line(
             f"{layer} found no {name!r} in its parameters or state, which hold "
-            f"{found or 'nothing'}. Pass what this layer's init returned, as apply(params, state, *inputs)."
+            f"{found or 'nothing'}. Pass what this layer's init returned: "
+            "apply(params, state, *inputs)."
         )
     )
-
-
-def check_features(layer: str, expected: int, x: Any, axis: int, of: str) -> None:
-    """Raise `ShapeError` unless `x` has size `expected` on `axis`; `of` names what expects it."""
-    if not -x.ndim <= axis < x.ndim or x.shape[axis] != expected:
-        raise ShapeError(
-            at_user_line(
-                f"{layer} expects size {expected} on axis {axis} of its input, for {of}, "
-                f"but the input has shape {tuple(x.shape)}."
-            )
-        )
 
 
 # What combinators need: children under keys, and errors that name the way to a layer.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rtfunc.core.array import Array
-from rtfunc.core.errors import ArgumentError, at_user_line
+from rtfunc.ops.elementwise import refused_out
 
 
 def constant(value: Any, like: Array) -> Array:
@@ -18,9 +18,4 @@ def constant(value: Any, like: Array) -> Array:
 def refuse_out(operation: str, out: Any) -> None:
     """Raise `ArgumentError` when a caller asks for a result to be written into `out`."""
     if out is not None:
-        raise ArgumentError(
-            at_user_line(
-                f"{operation}: arrays are immutable, so out= is not supported. "
-                "Use the result that the function returns."
-            )
-        )
+        raise refused_out(operation)

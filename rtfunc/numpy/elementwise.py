@@ -47,7 +47,7 @@ from rtfunc.ops.exponential import logaddexp as logaddexp
 from rtfunc.ops.exponential import power as _power
 from rtfunc.ops.rounding import is_finite, round_
 from rtfunc.ops.select import select
-from rtfunc.ops.shape import full
+from rtfunc.ops.elementwise import broadcast_to as _broadcast_to
 from rtfunc.ops.trigonometry import acos as acos
 from rtfunc.ops.trigonometry import acosh as acosh
 from rtfunc.ops.trigonometry import asin as asin
@@ -145,7 +145,8 @@ def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     zero, one = constant(0, x), constant(1, x)
     shift = bitwise_and(ne(truncated, zero), ne(sign(y), sign(truncated)))
     remainder_ = select(shift, add(truncated, y), truncated)
-    return round_(select(shift, sub(quotient, one), quotient)), remainder_
+    quotient = round_(select(shift, sub(quotient, one), quotient))
+    return select(eq(y, zero), div(x, y), quotient), remainder_
 
 
 def divmod(x: ArrayLike, y: ArrayLike, /) -> tuple[Array, Array]:
@@ -265,7 +266,7 @@ def sinc(x: ArrayLike, /) -> Array:
     squared = _square(select(near, angle_, constant(0, x)))
     series = one
     for n in (14, 12, 10, 8, 6, 4, 2):
-        series = sub(one, mul(mul(squared, scalar(1 / (n * (n + 1)), x.dtype)), series))
+        series = sub(one, mul(mul(squared, constant(1 / (n * (n + 1)), x)), series))
     return select(near, series, div(sin(safe), safe))
 
 
@@ -409,7 +410,7 @@ def imag(x: ArrayLike, /) -> Array:
     Array(2., dtype=float32, weak_type=True)
     """
     x = as_array("imag", x)
-    return _imag(x) if dtypes.is_complex(x.dtype) else full(x.shape, 0, x.dtype)
+    return _imag(x) if dtypes.is_complex(x.dtype) else _broadcast_to(scalar(0, x.dtype, x.weak_type), x.shape)
 
 
 def conj(x: ArrayLike, /) -> Array:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -146,7 +145,7 @@ def _entry(shape: tuple[int, ...], item: Any) -> Any:
         found = np.asarray(item)
         item = found.astype(np.int64) if found.size == 0 else found
     known = known_values(item)
-    value = item if known is None else known
+    value: Any = item if known is None else known
     dtype = getattr(value, "dtype", None)
     if dtype is None or not (dtype == np.bool_ or dtypes.is_integer(dtype)):
         if dtype is None and hasattr(item, "__index__"):
@@ -230,7 +229,7 @@ def parse(shape: tuple[int, ...], index: Any) -> Indexing:
     for traced masks and slice bounds.
     """
     items = index if type(index) is tuple else (index,)
-    entries = [_entry(shape, item) for item in items]
+    entries: list[Any] = [_entry(shape, item) for item in items]
     consumed = sum(map(_consumed, entries))
     ellipses = sum(e is Ellipsis for e in entries)
     if ellipses > 1:
@@ -303,7 +302,7 @@ def parse(shape: tuple[int, ...], index: Any) -> Indexing:
                     shape,
                     f"a boolean mask of shape {entry.shape} does not fit axes of sizes {covered}.",
                 )
-            positions: Sequence[Any] = np.nonzero(entry)
+            positions: tuple[Any, ...] = np.nonzero(entry)
         else:
             positions = (entry,)
         for position in positions:

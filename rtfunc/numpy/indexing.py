@@ -287,9 +287,7 @@ def select(
     return broadcast_to(out, shape)
 
 
-def choose(
-    a: ArrayLike, choices: Sequence[ArrayLike] | ArrayLike, out: None = None, mode: str = "raise"
-) -> Array:
+def choose(a: ArrayLike, choices: Any, out: None = None, mode: str = "raise") -> Array:
     """For each position the element of `choices[a]` there; `a` and all choices broadcast.
 
     `mode` says what becomes of values of `a` that are no choice: "raise" (which needs to know

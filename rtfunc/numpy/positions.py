@@ -27,7 +27,7 @@ from rtfunc.core.trace import context
 from rtfunc.numpy.index_expressions import known_values
 from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, rem, sub
 from rtfunc.ops.comparison import ge, lt, ne
-from rtfunc.ops.convert import as_array, convert, scalar
+from rtfunc.ops.convert import as_array, convert, owned_array, scalar
 from rtfunc.ops.cumulative import cumsum
 from rtfunc.ops.gather import GatherDimensionNumbers, scatter_p
 from rtfunc.ops.iota import iota
@@ -118,7 +118,7 @@ def ix_(*args: ArrayLike) -> tuple[Array, ...]:
     """
     grid = []
     for axis, arg in enumerate(args):
-        a = as_array("ix_", np.asarray(arg) if isinstance(arg, (list, tuple)) else arg)
+        a = owned_array("ix_", np.asarray(arg) if isinstance(arg, (list, tuple)) else arg)
         if a.ndim != 1:
             raise ShapeError(at_user_line(f"ix_ takes one-dimensional arrays, not {a.aval}."))
         if a.dtype == dtypes.bool_:

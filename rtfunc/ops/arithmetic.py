@@ -7,6 +7,7 @@ one derivative per operand. Depends on `elementwise`, `comparison`,
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,10 @@ def integer_pow(x: ArrayLike, exponent: int) -> Array:
     >>> integer_pow(2.0, -2)
     Array(0.25, dtype=float32, weak_type=True)
     """
-    return integer_pow_p.bind(as_array("integer_pow", x), exponent=int(exponent))
+    x, exponent = as_array("integer_pow", x), operator.index(exponent)
+    if exponent < 0 and x.dtype.kind in "biu":  # NumPy would compute a float
+        _integer_pow_infer(x.aval, exponent=exponent)
+    return integer_pow_p.bind(x, exponent=exponent)
 
 
 def _integer_pow_infer(x: Aval, *, exponent: int) -> Aval:

@@ -77,7 +77,7 @@ def _python_scalar(x: Any, dtype: np.dtype) -> np.ndarray:
         if not -(2**63) <= x < 2**64:
             raise DtypeError(at_user_line(f"The integer {x} does not fit in 64 bits."))
         dtype = dtypes.int64 if x < 2**63 else dtypes.uint64
-    return np.asarray(x, dtype)
+    return context.quiet(np.asarray, x, dtype)  # a float that overflows becomes infinite
 
 
 def promote(operation: str, *operands: ArrayLike) -> list[Array]:
@@ -85,14 +85,28 @@ def promote(operation: str, *operands: ArrayLike) -> list[Array]:
 
     Python scalars take the dtype of the arrays where its kind allows (weak promotion).
     """
+    if len(operands) == 2:  # an Array and a number: by far the most frequent case
+        x, y = operands
+        if isinstance(x, Array) and type(y) in _python_scalars:
+            return _with_number(operation, x, y)
+        if isinstance(y, Array) and type(x) in _python_scalars:
+            return _with_number(operation, y, x)[::-1]
     arrays = [as_array(operation, x) for x in operands]
     dtype, weak = arrays[0].dtype, arrays[0].weak_type
     for x in arrays[1:]:
         dtype, weak = dtypes.promote(dtype, weak, x.dtype, x.weak_type)
     return [
-        x if x.dtype == dtype else _promote_one(x, original, dtype)
+        x if x.dtype == dtype else _promote_one(operation, x, original, dtype, weak)
         for x, original in zip(arrays, operands)
     ]
+
+
+def _with_number(operation: str, x: Array, number: Any) -> list[Array]:
+    kind = _python_scalars[type(number)]
+    dtype, weak = dtypes.promote(x.dtype, x.weak_type, kind, kind is not dtypes.bool_)
+    if x.dtype != dtype:
+        x = convert(x, dtype, weak)
+    return [x, Array(_literal(operation, number, dtype), weak or kind is not dtypes.bool_)]
 
 
 def promote_inexact(operation: str, *operands: ArrayLike) -> list[Array]:
@@ -102,11 +116,29 @@ def promote_inexact(operation: str, *operands: ArrayLike) -> list[Array]:
     return [convert(x, dtype, x.weak_type) for x in arrays]
 
 
-def _promote_one(x: Array, original: Any, dtype: np.dtype) -> Array:
+def _promote_one(
+    operation: str, x: Array, original: Any, dtype: np.dtype, weak_type: bool
+) -> Array:
+    # An integer array beside a weak float becomes a weak float, as in JAX: the result then yields to
+    # a third operand's float dtype.
+    weak_type = weak_type or x.weak_type
     if type(original) in _python_scalars:
         # Computed in Python, so that a literal is exact and stays a literal in Graphs.
-        return Array(np.asarray(original, dtype), x.weak_type)
-    return convert(x, dtype, x.weak_type)
+        return Array(_literal(operation, original, dtype), weak_type)
+    return convert(x, dtype, weak_type)
+
+
+def _literal(operation: str, value: Any, dtype: np.dtype) -> np.ndarray:
+    """A Python number in the dtype that it takes beside an array."""
+    try:
+        return context.quiet(np.asarray, value, dtype)
+    except OverflowError:
+        raise DtypeError(
+            at_user_line(
+                f"{operation}: the integer {value} does not fit in {dtype}, the dtype of the other "
+                "operand. Convert that to a wider dtype first, for example with x.astype('int64')."
+            )
+        ) from None
 
 
 def convert(x: Array, dtype: np.dtype, weak_type: bool = False) -> Array:

@@ -21,14 +21,13 @@ from rtfunc.core.errors import DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive
 from rtfunc.ops.arithmetic import add
 from rtfunc.ops.comparison import lt
-from rtfunc.ops.convert import as_array, check_same_dtype, convert, promote, scalar
+from rtfunc.ops.convert import as_array, check_same_dtype, convert, owned_array, promote, scalar
 from rtfunc.ops.gather import GatherDimensionNumbers, gather_p, scatter_p
 from rtfunc.ops.pad_slice import (
     axis_integers,
     concatenate_p,
     filled,
     insert_entry,
-    owned_array,
     slice_p,
     static_slice,
 )

@@ -17,7 +17,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval, broadcast_shapes
 from rtfunc.core.batching import at_front
-from rtfunc.core.errors import DtypeError, at_user_line
+from rtfunc.core.errors import ArgumentError, DtypeError, at_user_line
 from rtfunc.core.primitive import Primitive, add_tangents, no_jvp, no_vjp, primitives
 from rtfunc.ops.convert import as_array, check_same_dtype, promote, promote_inexact
 
@@ -166,7 +166,9 @@ def unary(primitive: Primitive, doc: str, *, inexact: bool = True) -> Callable[[
     """The function of one operand for users; with `inexact`, integers become the default float."""
     name = primitive.name
 
-    def function(x: Any, /) -> Array:
+    def function(x: Any, /, *, out: None = None) -> Array:
+        if out is not None:
+            raise refused_out(name)
         if not isinstance(x, Array):
             x = as_array(name, x)
         if inexact and x.dtype.kind in "biu":
@@ -180,7 +182,9 @@ def binary(primitive: Primitive, doc: str, *, inexact: bool = False) -> Callable
     """The function of two operands for users: promotes, broadcasts."""
     name = primitive.name
 
-    def function(x: Any, y: Any, /) -> Array:
+    def function(x: Any, y: Any, /, *, out: None = None) -> Array:
+        if out is not None:
+            raise refused_out(name)
         if not (isinstance(x, Array) and isinstance(y, Array)) or x.dtype is not y.dtype:
             x, y = promote(name, x, y)
         if inexact and x.dtype.kind in "biu":
@@ -188,6 +192,16 @@ def binary(primitive: Primitive, doc: str, *, inexact: bool = False) -> Callable
         return primitive.bind(x, y)
 
     return _described(function, name, doc)
+
+
+def refused_out(operation: str) -> ArgumentError:
+    """The error for NumPy's `out=`."""
+    return ArgumentError(
+        at_user_line(
+            f"{operation}: arrays are immutable, so out= is not supported. "
+            "Use the result that the function returns."
+        )
+    )
 
 
 def _described(function: Any, name: str, doc: str) -> Any:

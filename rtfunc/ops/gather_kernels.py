@@ -179,9 +179,9 @@ def _row_numbers(xp: Any, indices: Any, plan: Layout, mode: str) -> tuple[Any, A
             valid = inside if valid is None else valid & inside
         if valid is not None and bool(valid.all()):
             valid = None
-    total = None
+    total: Any = None
     for term in plan.terms:
-        part = None
+        part: Any = None
         if term.position is not None:
             part = positions[..., term.position]
             if mode == "clip":
@@ -264,7 +264,7 @@ def scatter_impl(
     """`operand` with the windows at `indices` combined with `updates`, in row-major order."""
     plan = layout(operand.shape, indices.shape, numbers, slice_sizes)
     if operand.size == 0 or updates.size == 0:
-        return operand
+        return operand.copy()
     rows, valid = _row_numbers(xp, indices, plan, mode)
     accumulate = dtypes.compute_dtype(operand.dtype) if kind in ("add", "mul") else operand.dtype
     table = xp.array(operand.transpose(plan.permutation), accumulate, order="C", copy=True)

@@ -19,20 +19,9 @@ from rtfunc.core.aval import Aval
 from rtfunc.core.batching import at_front
 from rtfunc.core.errors import ArgumentError, DtypeError, IndexingError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive, linear_jvp, primitives, transposing
-from rtfunc.ops.convert import as_array, check_same_dtype, convert, promote, scalar
+from rtfunc.ops.convert import as_array, check_same_dtype, convert, owned_array, promote, scalar
 from rtfunc.ops.select import select, select_p
 from rtfunc.ops.shape import broadcast_in_dim_p, normalize_axis, reshape_p
-
-
-def owned_array(operation: str, x: ArrayLike) -> Array:
-    """`x` as an Array that shares no memory with a NumPy array which its owner may still change.
-
-    For operations whose result is a view of their operand.
-    """
-    array = as_array(operation, x)
-    if array is not x and isinstance(x, np.ndarray) and array._buffer is x and x.flags.writeable:
-        return Array(x.copy())
-    return array
 
 
 def filled(shape: tuple[int, ...], value: Any, dtype: np.dtype) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
-from rtfunc.core.aval import Aval
+from rtfunc.core.aval import Aval, broadcast_shapes
 from rtfunc.core.batching import to_axis
 from rtfunc.core.errors import DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive, add_tangents
@@ -40,9 +40,11 @@ def linear_recurrence(
     """
     decay, x = promote("linear_recurrence", decay, x)
     if decay.shape != x.shape:
-        shape = np.broadcast_shapes(decay.shape, x.shape)
+        shape = broadcast_shapes("linear_recurrence", decay.shape, x.shape)
         decay, x = broadcast_to(decay, shape), broadcast_to(x, shape)
     number = normalize_axis("linear_recurrence", axis, x.ndim)
+    if x.dtype == dtypes.bool_:
+        _infer(decay.aval, x.aval, axis=number, reverse=bool(reverse))
     return linear_recurrence_p.bind(decay, x, axis=number, reverse=bool(reverse))
 
 

@@ -23,8 +23,13 @@ def select(predicate: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Arr
     >>> select(1 < 2, 1, 2)
     Array(1, dtype=int32, weak_type=True)
     """
-    on_true, on_false = promote("select", on_true, on_false)
-    return select_p.bind(as_array("select", predicate), on_true, on_false)
+    if not (isinstance(on_true, Array) and isinstance(on_false, Array)) or (
+        on_true.dtype is not on_false.dtype
+    ):
+        on_true, on_false = promote("select", on_true, on_false)
+    if not isinstance(predicate, Array):
+        predicate = as_array("select", predicate)
+    return select_p.bind(predicate, on_true, on_false)
 
 
 def _select_infer(predicate: Aval, on_true: Aval, on_false: Aval) -> Aval:

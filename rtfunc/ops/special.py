@@ -185,20 +185,19 @@ _OUTER = (
 def _erf_inv_kernel(xp: Any, x: Any) -> Any:
     # -log((1 - x) (1 + x)): 1 - x is exact where it matters, near 1.
     w = -xp.log((1 - x) * (1 + x))
-    out = _giles_64(xp, w)
-    out[xp.abs(x) == 1] = np.inf
-    return out * x
+    return _giles_64(xp, x, w)
 
 
-def _giles_64(xp: Any, w: Any) -> Any:
-    """erf_inv(x) / x for w = -log(1 - x*x)."""
+def _giles_64(xp: Any, x: Any, w: Any) -> Any:
+    """erf_inv(x), with w = -log(1 - x*x)."""
     out = xp.full_like(w, np.nan)
     _where(xp, out, w < 6.25, w, lambda w: _polynomial(w - 3.125, _INNER))
     middle = (w >= 6.25) & (w < 16)
     _where(xp, out, middle, w, lambda w: _polynomial(xp.sqrt(w) - 3.25, _MIDDLE))
     outer = (w >= 16) & (w < np.inf)
     _where(xp, out, outer, w, lambda w: _polynomial(xp.sqrt(w) - 5, _OUTER))
-    return out
+    out[xp.abs(x) == 1] = np.inf
+    return out * x
 
 
 erf_p = elementwise(
@@ -331,7 +330,7 @@ def _giles_32(xp: Any, x: Any) -> Any:
 def _normal_kernel(xp: Any, x: Any) -> Any:
     sqrt_2 = x.dtype.type(math.sqrt(2))
     if x.dtype == dtypes.float64:
-        return _giles_64(xp, -_log1p_64(xp, -x * x)) * x * sqrt_2
+        return _giles_64(xp, x, -_log1p_64(xp, -x * x)) * sqrt_2
     inverse = _giles_32(xp, x.astype(dtypes.float32, copy=False)).astype(x.dtype, copy=False)
     return inverse * sqrt_2
 

@@ -11,6 +11,7 @@ import rtfunc.lax
 from rtfunc.core.array import Array
 from rtfunc.core.batching import batch_flat, to_axis
 from rtfunc.core.dtypes import is_inexact
+from rtfunc.core.execution import executors, use_backend
 from rtfunc.core.forward import jvp_flat
 from rtfunc.core.graph import evaluate
 from rtfunc.core.primitive import BatchAxis
@@ -26,6 +27,16 @@ BATCH = 3
 every_program = pytest.mark.parametrize("name", PROGRAMS)
 pushable = pytest.mark.parametrize("name", [n for n, p in PROGRAMS.items() if p.forward])
 reversible = pytest.mark.parametrize("name", [n for n, p in PROGRAMS.items() if p.reverse])
+
+
+every_backend = pytest.mark.parametrize("backend", sorted(executors))
+
+
+@pytest.fixture(autouse=True)
+def backend_of_loops(request):
+    """Eager loops run in Python, but for tests that name a backend."""
+    with use_backend(request.node.callspec.params.get("backend", "reference")):
+        yield
 
 
 def arrays(program):
@@ -84,8 +95,9 @@ def with_cotangents(function, args):
     return [*args, *(direction(o, 50 + i) for i, o in enumerate(function(*args)))]
 
 
+@every_backend
 @every_program
-def test_values(name):
+def test_values(name, backend):
     structured, plain = both(name)
     args = arrays(PROGRAMS[name])
     assert_same(structured(*args), plain(*args))
@@ -108,8 +120,9 @@ def test_forward_mode_of_each_operand(name):
         assert_same(*(jvp_flat(function, args, tangents)[1] for function in (structured, plain)))
 
 
+@every_backend
 @reversible
-def test_reverse_mode(name):
+def test_reverse_mode(name, backend):
     structured, plain = both(name)
     args = arrays(PROGRAMS[name])
     values = with_cotangents(plain, args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import rtfunc.numpy  # noqa: F401
+from rtfunc.core import staging
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
 from rtfunc.core.graph import evaluate
@@ -13,6 +14,7 @@ from rtfunc.core.staging import trace_to_graph
 from rtfunc.ops.call import checkpoint_call, checkpoint_call_p, jit_call, jit_call_p
 from rtfunc.ops.exponential import exp
 from rtfunc.ops.trigonometry import sin
+from rtfunc.transforms.custom import custom_vjp
 
 VECTOR = Aval((3,), "float32")
 
@@ -101,3 +103,14 @@ def test_constants_become_operands():
         np.asarray(evaluate(inner, [large, x])[0]),
         np.asarray(jit_call(inner, [large, x], name="f")[0]),
     )
+
+
+def test_effects_of_a_backward_rule_stay_backward(monkeypatch):
+    monkeypatch.setattr(staging, "effectful", {"exp"})
+    rule = custom_vjp(lambda x: sin(x))
+    rule.defvjp(lambda x: (sin(x), None), lambda _, ct: (exp(ct),))
+    inner = trace_to_graph(lambda x: [rule(x)], [VECTOR])[0]
+    graph = gradient_graph(lambda x, y: jit_call(inner, [x], name="f"))
+    forward, backward = (e for e in graph.equations if e.primitive is jit_call_p)
+    assert names(forward.params["graph"]) == ["sin"]
+    assert names(backward.params["graph"]) == ["exp"]

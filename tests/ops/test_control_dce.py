@@ -9,6 +9,7 @@ import rtfunc.lax
 from rtfunc.core import staging
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
+from rtfunc.core.execution import use_backend
 from rtfunc.core.graph import evaluate
 from rtfunc.core.reverse import vjp_flat
 from rtfunc.core.staging import trace_to_graph
@@ -24,6 +25,12 @@ from tests.lax.programs import PROGRAMS
 
 VECTOR = Aval((3,), "float32")
 XS = Aval((5, 3), "float32")
+
+
+@pytest.fixture(autouse=True)
+def loops_in_python():
+    with use_backend("reference"):
+        yield
 
 
 def graph_of(function, *avals):

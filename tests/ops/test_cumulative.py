@@ -136,7 +136,7 @@ def test_recurrence_errors():
     with pytest.raises(ShapeError, match=r"takes operands of one shape, got \(4, 5, 3\) and \(4,"):
         linear_recurrence_p.infer([x.aval, x.aval.with_shape((4,))], {"axis": 0, "reverse": False})
     with pytest.raises(DtypeError, match="linear_recurrence takes numbers, not bool"):
-        linear_recurrence_p.bind(*(as_array("test", np.array([True])),) * 2, axis=0, reverse=False)
+        linear_recurrence(np.array([True]), np.array([True]))
 
 
 def test_recurrence_shapes_that_do_not_broadcast():

@@ -335,7 +335,7 @@ def lanes_from_groups(x: Contraction) -> Contraction | None:
 
     With several output features in each group, these become the groups.
     """
-    if x.lhs_group != 1 or x.groups == 1 or x.dimensions_with_features():
+    if x.lhs_group != 1 or x.groups == 1:
         return None
     return dataclasses.replace(
         x,
