@@ -5,9 +5,9 @@
     for images, labels in loader:
         params = step(params, images, labels)
 
-`datasets` has what loaders read from and `streams` what can only be iterated, `samplers` the orders,
-`collate` how items become a batch, `loader` the DataLoader. `fetch`, `threads`, `processes` and
-`shared_memory` are its machinery.
+`datasets` has what loaders read from and `streams` what can only be iterated, `samplers` the
+orders, `collate` how items become a batch, `loader` the DataLoader. `fetch`, `threads`, `processes`
+and `shared_memory` are its machinery.
 """
 
 from rtfunc.data.collate import default_collate as default_collate

@@ -1,8 +1,9 @@
 """Collating: one batch from a list of items.
 
-Items are pytrees of one structure; the batch has that structure too, with each leaf stacked on a new
-first axis. Results are NumPy arrays in memory of their own, made by `empty`, through which a worker
-process has them written straight into memory that it shares with the main process. Depends on `core`.
+Items are pytrees of one structure; the batch has that structure too, with each leaf stacked on a
+new first axis. Results are NumPy arrays in memory of their own, made by `empty`, through which a
+worker process has them written straight into memory that it shares with the main process. Depends
+on `core`.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _arrays = (np.ndarray, np.generic, Array)
 def default_collate(items: Sequence[Any], *, empty: Empty = np.empty) -> Any:
     """The items stacked leaf by leaf, as NumPy arrays with a first axis of size `len(items)`.
 
-    Arrays and NumPy scalars keep their dtype; Python numbers become bool, int32 (int64 where they do
-    not fit), float32 or complex64; strings and bytes become lists. Raises `TreeError`, `ShapeError` or
-    `DtypeError`, naming the leaf and the items, when the items do not fit together, and `DtypeError`
-    for objects of other types.
+    Arrays and NumPy scalars keep their dtype; Python numbers become bool, int32 (int64 where they
+    do not fit), float32 or complex64; strings and bytes become lists. Raises `TreeError`,
+    `ShapeError` or `DtypeError`, naming the leaf and the items, when the items do not fit together,
+    and `DtypeError` for objects of other types.
 
     >>> default_collate([(np.zeros(2), 3, "a"), (np.ones(2), 4, "b")])
     (array([[0., 0.],
@@ -56,11 +57,11 @@ def pad_collate(
 ) -> Any:
     """As `default_collate`, with arrays padded at the end of `axis` to the largest of the batch.
 
-    `value` fills the padding: a number, or a pytree of numbers with the structure of the items, such as
-    `{"tokens": 0, "labels": -100}`. `axis` are the axes of an item that may differ in size. Sizes are
-    rounded up to a multiple of `multiple`, so that a jitted step meets few different shapes. Leaves
-    without axes are stacked as they are. With options, pass `functools.partial(pad_collate, ...)` to
-    the loader. Raises as `default_collate` does.
+    `value` fills the padding: a number, or a pytree of numbers with the structure of the items,
+    such as `{"tokens": 0, "labels": -100}`. `axis` are the axes of an item that may differ in size.
+    Sizes are rounded up to a multiple of `multiple`, so that a jitted step meets few different
+    shapes. Leaves without axes are stacked as they are. With options, pass
+    `functools.partial(pad_collate, ...)` to the loader. Raises as `default_collate` does.
 
     >>> pad_collate([np.array([1, 2, 3]), np.array([4])], value=-1, multiple=2)
     array([[ 1,  2,  3, -1],
@@ -100,7 +101,7 @@ def _columns(operation: str, items: Sequence[Any]) -> tuple[list[list[Any]], Any
                 at_user_line(
                     f"{operation}: items 0 and {number} of the batch have different structures: "
                     f"{pytree.difference(items[0], items[number])}. "
-                    "Lists are containers: items of varying length are NumPy arrays and pad_collate."
+                    "Lists are containers: make them NumPy arrays (and use pad_collate)."
                 )
             )
         for column, leaf in zip(columns, leaves):
@@ -199,7 +200,7 @@ def _plain(operation: str, items: Sequence[Any], number: int, column: list[Any])
     if types <= {str} or types <= {bytes}:
         return column
     if types <= {int}:
-        fits = -(2**31) <= min(column) and max(column) < 2**31
+        fits = min(column) >= -(2**31) and max(column) < 2**31
         return np.array(column, dtypes.int32 if fits else dtypes.int64)
     if types <= {int, float} or types <= {bool} or types <= {int, float, complex}:
         widest = next(t for t in (complex, float, bool) if t in types)
@@ -208,8 +209,8 @@ def _plain(operation: str, items: Sequence[Any], number: int, column: list[Any])
         i = next(i for i, x in enumerate(column) if type(x) is not type(column[0]))
         raise DtypeError(
             at_user_line(
-                f"{operation}: the items differ in type{_place(items, number)}: item 0 of the batch "
-                f"has a {type(column[0]).__name__}, item {i} a {type(column[i]).__name__}."
+                f"{operation}: the items differ in type{_place(items, number)}: item 0 of the "
+                f"batch has a {type(column[0]).__name__}, item {i} a {type(column[i]).__name__}."
             )
         )
     name = f"{type(column[0]).__module__}.{type(column[0]).__qualname__}"

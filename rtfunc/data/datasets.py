@@ -1,10 +1,11 @@
 """Datasets: what a `DataLoader` reads from, and how they are combined.
 
-A dataset is anything with `__len__` and `__getitem__`; no base class is needed. Two optional methods make
-whole batches cheaper. `__getitems__(indices)` returns the list of items at once (PyTorch's protocol, so
-such datasets work here too). `gather(indices)` returns the finished batch, or NotImplemented to have the
-items collated one by one; in-memory arrays answer it with one fancy index. `streams` holds the datasets
-that can only be iterated. Depends on `core` and `rtfunc.random`.
+A dataset is anything with `__len__` and `__getitem__`; no base class is needed. Two optional
+methods make whole batches cheaper. `__getitems__(indices)` returns the list of items at once
+(PyTorch's protocol, so such datasets work here too). `gather(indices)` returns the finished batch,
+or NotImplemented to have the items collated one by one; in-memory arrays answer it with one fancy
+index. `streams` holds the datasets that can only be iterated. Depends on `core` and
+`rtfunc.random`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Dataset(Protocol[Item]):
     """A finite collection of items that can be read in any order.
 
     Optional methods, used where they exist: `__getitems__(indices) -> list of items` and
-    `gather(indices) -> batch or NotImplemented`, where `indices` is a range or an int64 NumPy array.
+    `gather(indices) -> batch or NotImplemented`, where `indices` is a range or an int64 NumPy
+    array.
 
     >>> isinstance([1, 2, 3], Dataset)
     True
@@ -41,12 +43,12 @@ class Dataset(Protocol[Item]):
         ...
 
     def __getitem__(self, index: int, /) -> Item:
-        """The item at `index`, from 0 to `len(self) - 1`: a pytree of arrays, numbers and strings."""
+        """The item at `index`, below `len(self)`: a pytree of arrays, numbers and strings."""
         ...
 
 
 def take_items(dataset: Any, indices: Sequence[int] | np.ndarray) -> list[Any]:
-    """The items at `indices`; an exception from the dataset gets a note that says which item it was."""
+    """The items at `indices`; an exception gets a note that says which item it was."""
     whole = getattr(dataset, "__getitems__", None)
     if whole is not None:
         return whole(indices)
@@ -80,8 +82,8 @@ class ArrayDataset:
     """Items that are rows of arrays in memory.
 
     `arrays` are NumPy arrays or Arrays, or pytrees of them, with the same first size n. With one
-    argument an item has that argument's structure, with several it is a tuple. Items are views of the
-    arrays, never copies; a batch is gathered with one fancy index per array.
+    argument an item has that argument's structure, with several it is a tuple. Items are views of
+    the arrays, never copies; a batch is gathered with one fancy index per array.
 
     Raises `ShapeError` when the first sizes differ or an array has no axes.
 
@@ -107,7 +109,7 @@ class ArrayDataset:
             if not array.ndim:
                 raise ShapeError(
                     at_user_line(
-                        f"ArrayDataset: the leaf {path or 'given'} has no axes, so it has no items. "
+                        f"ArrayDataset: the leaf {path or 'given'} has no axes, so no items. "
                         "Lists are containers: convert them with numpy.asarray(...)."
                     )
                 )
@@ -297,8 +299,8 @@ def _counts(lengths: Sequence[Any], total: int) -> list[int]:
     if not math.isclose(math.fsum(lengths), 1.0, rel_tol=1e-6):
         raise ArgumentError(
             at_user_line(
-                f"random_split: the lengths {list(lengths)} must have the sum {total} (the number of "
-                "items) or, as fractions, the sum 1."
+                f"random_split: the lengths {list(lengths)} must have the sum {total} (the number "
+                "of items) or, as fractions, the sum 1."
             )
         )
     # The small term undoes the rounding of fractions such as 0.29 * 100 = 28.999999999999996.

@@ -1,8 +1,8 @@
 """What a worker does: turn a task into a batch of NumPy arrays.
 
-A task is a list of indices for a dataset, or a request for the next batch of a shard for a stream. The
-fetchers here are the same in the main thread, in worker threads and in worker processes, which get them
-pickled. Depends on `collate`, `datasets`, `streams`.
+A task is a list of indices for a dataset, or a request for the next batch of a shard for a stream.
+The fetchers here are the same in the main thread, in worker threads and in worker processes, which
+get them pickled. Depends on `collate`, `datasets`, `streams`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class Skipped:
 
 @dataclasses.dataclass
 class StreamFetcher:
-    """Batches of a stream: a task is a `NextOf`. Tasks of one shard must come to one fetcher, in order."""
+    """Batches of a stream: a task is a `NextOf`.
+
+    Tasks of one shard must come to the same fetcher, in order.
+    """
 
     dataset: IterableDataset
     collate: Callable[[list[Any]], Any] | None

@@ -1,9 +1,10 @@
 """DataLoader: batches of a dataset, in an order fixed by a key, made ahead of time by workers.
 
-The loader decides the order and hands tasks to a pool; the pool carries them out and returns the results
-in the order of the tasks. Which batch comes when therefore depends on the sampler alone, never on the
-number or kind of workers. The position counts the batches that the user has received, so a saved state
-knows nothing of prefetching. Depends on `fetch`, `samplers`, `threads`, `processes`.
+The loader decides the order and hands tasks to a pool; the pool carries them out and returns the
+results in the order of the tasks. Which batch comes when therefore depends on the sampler alone,
+never on the number or kind of workers. The position counts the batches that the user has received,
+so a saved state knows nothing of prefetching. Depends on `fetch`, `samplers`, `threads`,
+`processes`.
 """
 
 from __future__ import annotations
@@ -46,35 +47,38 @@ class _Progress:
 class DataLoader:
     """Batches of `dataset` as pytrees of Arrays.
 
-    Every `iter(loader)` is one epoch: the first is number 0, the next number 1. With `shuffle`, epoch e
-    has the order drawn from `rtfunc.random.fold_in(key, e)`. The batches and their order are the same
-    for any number and kind of workers.
+    Every `iter(loader)` is one epoch: the first is number 0, the next number 1. With `shuffle`,
+    epoch e has the order drawn from `rtfunc.random.fold_in(key, e)`. The batches and their order
+    are the same for any number and kind of workers.
 
     Args:
-        dataset: anything with `__len__` and `__getitem__`; or a stream (`rtfunc.data.iterable` or any
+        dataset: anything with `__len__` and `__getitem__`; or a stream (`rtfunc.data.iterable` or
+        any
             iterable object), which takes no sampler and no `shuffle`.
-        batch_size: items in a batch; the last batch may have fewer.
-        shuffle: read the items in random order. Needs `key`.
-        key: uint32[2], as made by `rtfunc.random.key(seed)`.
-        sampler: the order of the items: a sampler of `rtfunc.data` or an iterable of indices.
-        batch_sampler: the batches of indices, in place of all arguments above and `drop_last`.
-        drop_last: leave out a last batch that is not full.
-        collate: a function from a list of items to a batch; `default_collate` if None. Arrays that it
+        batch_size: items in a batch; the last batch may have fewer. shuffle: read the items in
+        random order. Needs `key`. key: uint32[2], as made by `rtfunc.random.key(seed)`. sampler:
+        the order of the items: a sampler of `rtfunc.data` or an iterable of indices. batch_sampler:
+        the batches of indices, in place of all arguments above and `drop_last`. drop_last: leave
+        out a last batch that is not full. collate: a function from a list of items to a batch;
+        `default_collate` if None. Arrays that it
             returns belong to the loader, except views of other arrays, which are copied.
-        num_workers: workers that make batches ahead of time; with 0 each is made when it is asked for.
-        worker_mode: "thread" for work that releases the GIL (NumPy, decoding, reading files); "process"
+        num_workers: workers that make batches ahead of time; with 0 each is made when it is asked
+        for. worker_mode: "thread" for work that releases the GIL (NumPy, decoding, reading files);
+        "process"
             for datasets that compute in Python. These must be picklable: classes and functions at
             module level, and the program's start under `if __name__ == "__main__":`.
         prefetch: for each worker, how many batches may be under way or waiting to be used.
         device: where the Arrays lie: "cpu" (the default), "gpu" or a Device.
         convert: a function from a batch of NumPy arrays to what the loader yields, called in the
-            consumer's thread, in place of the conversion to Arrays: `lambda batch: batch` keeps NumPy.
-        persistent_workers: keep worker processes for the next epoch, with the dataset as it was when
+            consumer's thread, in place of the conversion to Arrays: `lambda batch: batch` keeps
+            NumPy.
+        persistent_workers: keep worker processes for the next epoch, with the dataset as it was
+        when
             they started; `close` ends them.
 
-    An exception in the dataset is raised where the loop waits for that batch, with the item's index and
-    the worker as notes. Workers end with the iteration: at its end, when the loop is left in any way,
-    and with the interpreter.
+    An exception in the dataset is raised where the loop waits for that batch, with the item's index
+    and the worker as notes. Workers end with the iteration: at its end, when the loop is left in
+    any way, and with the interpreter.
 
     >>> from rtfunc.data import ArrayDataset
     >>> data = ArrayDataset(np.arange(5, dtype="float32"))
@@ -192,7 +196,7 @@ class DataLoader:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Make the next `iter(loader)` go on where `state` was taken, with the batch that came next then.
+        """Make the next `iter(loader)` go on with the batch that came next when `state` was taken.
 
         Iterators that exist already are not affected. Raises `ArgumentError` when the state is of a
         loader with another batch size, number of items or kind of order.
@@ -273,8 +277,8 @@ class DataLoader:
 class LoaderIterator(Iterator[Any]):
     """One epoch of a DataLoader. Made by `iter(loader)`.
 
-    It ends its workers when it is exhausted, when an exception passes through it, by `close`, and when
-    nothing refers to it any more.
+    It ends its workers when it is exhausted, when an exception passes through it, by `close`, and
+    when nothing refers to it any more.
     """
 
     def __init__(self, loader: DataLoader, progress: _Progress):

@@ -1,11 +1,11 @@
 """Worker processes: a pool that carries out tasks outside this interpreter.
 
-Each worker is joined to the pool by one socket. Tasks go one way; batches come back as a small message
-that says in which segment of shared memory the arrays lie (`shared_memory`), and the Arrays that the user
-gets are views of it. When they are garbage, the segment's number goes back to the worker with the next
-task. Workers are started by "forkserver" or "spawn", never by a plain fork, which would copy the locks of
-threads that it does not copy. They end when their socket closes, so also when this process is killed.
-Depends on `fetch`, `shared_memory`, `threads`.
+Each worker is joined to the pool by one socket. Tasks go one way; batches come back as a small
+message that says in which segment of shared memory the arrays lie (`shared_memory`), and the Arrays
+that the user gets are views of it. When they are garbage, the segment's number goes back to the
+worker with the next task. Workers are started by "forkserver" or "spawn", never by a plain fork,
+which would copy the locks of threads that it does not copy. They end when their socket closes, so
+also when this process is killed. Depends on `fetch`, `shared_memory`, `threads`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -45,7 +44,7 @@ class WorkerError(RtfuncError, RuntimeError):
     """A worker process died, could not start, or failed with an exception that cannot be sent."""
 
 
-class WorkerTraceback(Exception):  # noqa: N818 - it is no error of its own
+class WorkerTraceback(Exception):
     """The traceback in the worker process; the `__cause__` of the exception that is raised here."""
 
     def __init__(self, text: str):
@@ -138,7 +137,7 @@ class _Worker:
             self.returned.append(batch.segment)
             return pickle.loads(batch.data, buffers=copies)
         # All views refer to this array: when it goes, none is left.
-        lent = np.frombuffer(memory, np.uint8)
+        lent: Any = np.frombuffer(memory, np.uint8)
         self.kept.add(batch.segment)
         weakref.finalize(lent, self._release, batch.segment).atexit = False
         return shared_memory.load(batch.data, memoryview(lent), batch.spans)
@@ -167,9 +166,9 @@ class ProcessPool:
         except Exception as error:
             raise ArgumentError(
                 at_user_line(
-                    "DataLoader: worker_mode='process' sends the dataset and the collate function to "
-                    f"the workers by pickle, and this failed: {error}. Move functions and classes to "
-                    "module level (lambdas and local functions cannot be pickled), or use "
+                    "DataLoader: worker_mode='process' sends the dataset and the collate function "
+                    f"to the workers by pickle, and this failed: {error}. Move functions and classes "
+                    "to module level (lambdas and local functions cannot be pickled), or use "
                     "worker_mode='thread'."
                 )
             ) from error
@@ -243,7 +242,7 @@ class ProcessPool:
                     raise self._died(worker)
 
     def _receive_from(self, worker: _Worker) -> bool:
-        """Take in one message if there is one; raises when the worker could not start or has died."""
+        """Take in one message if there is one; raises when the worker failed to start or died."""
         try:
             if not worker.connection.poll(0):
                 return False
@@ -251,9 +250,9 @@ class ProcessPool:
             if isinstance(message, _Failure) and message.number is None:
                 raise _start_error(message)
             worker.waiting -= 1
-            self._done[message.number] = (
-                message if isinstance(message, _Failure) else worker.unpack(message)
-            )
+            number: int = message.number  # type: ignore[assignment]
+            failed = isinstance(message, _Failure)
+            self._done[number] = message if failed else worker.unpack(message)
         except (EOFError, OSError):
             raise self._died(worker) from None
         return True
@@ -313,9 +312,9 @@ def _signal_name(number: int) -> str:
 def _start_error(failure: _Failure) -> WorkerError:
     error = WorkerError(
         at_user_line(
-            f"DataLoader: a worker process could not load the dataset: {failure.summary}. Classes and "
-            "functions of a notebook or an interactive session do not exist in other processes: move "
-            "them to a module, or use worker_mode='thread'."
+            f"DataLoader: a worker process could not load the dataset: {failure.summary}. Classes "
+            "and functions of a notebook or an interactive session do not exist in other processes: "
+            "move them to a module, or use worker_mode='thread'."
         )
     )
     error.__cause__ = WorkerTraceback(failure.traceback)
@@ -362,7 +361,7 @@ def _start(context: Any, number: int) -> _Worker:
 
 
 def run_worker(connection: Any, number: int) -> None:
-    """The life of a worker process: load the fetcher, then carry out tasks until the socket closes."""
+    """The life of a worker process: load the fetcher, carry out tasks until the socket closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the consumer's; it ends the workers
     with contextlib.suppress(EOFError, OSError):  # the consumer has gone
         try:

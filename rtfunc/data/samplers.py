@@ -1,10 +1,10 @@
 """Samplers: in which order a loader reads its dataset.
 
-A sampler is a pure function of the epoch. `indices(epoch)` returns the order of one epoch, as a range or
-an int64 NumPy array; a batch sampler's `batches(epoch)` iterates over such index arrays. Since nothing
-is remembered between calls, a loader that resumes asks for the same epoch again. Plain iterables of
-indices (or of lists of indices, as batch sampler) are samplers too: they are iterated once an epoch.
-Depends on `shuffle`.
+A sampler is a pure function of the epoch. `indices(epoch)` returns the order of one epoch, as a
+range or an int64 NumPy array; a batch sampler's `batches(epoch)` iterates over such index arrays.
+Since nothing is remembered between calls, a loader that resumes asks for the same epoch again.
+Plain iterables of indices (or of lists of indices, as batch sampler) are samplers too: they are
+iterated once an epoch. Depends on `shuffle`.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ class RandomSampler:
 class WeightedSampler:
     """`count` indices, each drawn with a probability in proportion to its weight.
 
-    Without `replacement` no index is drawn twice, by the method of Efraimidis and Spirakis ("Weighted
-    random sampling with a reservoir", 2006). Raises `ArgumentError` for weights that are negative, not
-    finite or all zero, and where `count` distinct indices with a weight above zero do not exist.
+    Without `replacement` no index is drawn twice, by the method of Efraimidis and Spirakis
+    ("Weighted random sampling with a reservoir", 2006). Raises `ArgumentError` for weights that are
+    negative, not finite or all zero, and where `count` distinct indices with a weight above zero do
+    not exist.
 
     >>> WeightedSampler([0.0, 1.0, 0.0], 4, np.array([0, 1], "uint32")).indices(epoch=0)
     array([1, 1, 1, 1])
@@ -143,7 +144,9 @@ class BatchSampler:
 
     def batches(self, epoch: int) -> Iterator[Indices]:
         """The index batches of one epoch."""
-        order = self.sampler.indices(epoch) if _has_indices(self.sampler) else self.sampler
+        order: Any = self.sampler
+        if _has_indices(order):
+            order = order.indices(epoch)
         if isinstance(order, Array):
             order = np.asarray(order)
         size = self.batch_size
@@ -169,10 +172,10 @@ def _has_indices(sampler: Any) -> bool:
 class BucketSampler:
     """Batches of items of similar length, so that padding wastes little: a batch sampler.
 
-    `lengths` has one number per item. With a key, each epoch shuffles the items with `fold_in(key, e)`,
-    sorts every run of `pool` batches by length, cuts the runs into batches and shuffles the batches.
-    Without a key, items are taken in order of length. Only the last batch of the items can be shorter
-    than `batch_size`, and `drop_last` leaves it out.
+    `lengths` has one number per item. With a key, each epoch shuffles the items with `fold_in(key,
+    e)`, sorts every run of `pool` batches by length, cuts the runs into batches and shuffles the
+    batches. Without a key, items are taken in order of length. Only the last batch of the items can
+    be shorter than `batch_size`, and `drop_last` leaves it out.
 
     >>> sampler = BucketSampler([5, 1, 4, 2], batch_size=2)
     >>> [batch.tolist() for batch in sampler.batches(epoch=0)]

@@ -1,11 +1,11 @@
 """Memory shared by processes: how arrays reach another process without passing through a pipe.
 
-An object is pickled with its array data out of band (pickle protocol 5), and the data is laid out in a
-segment of shared memory; the other process unpickles the object around views of it. Segments are
-anonymous: they are made by memfd_create (elsewhere as files without a name), and their descriptors are
-sent through sockets. There is no name to clean up, so nothing remains however processes end, and the size
-of /dev/shm is no limit. Where descriptors cannot be sent (Windows) the data passes through the pipe.
-Depends on nothing.
+An object is pickled with its array data out of band (pickle protocol 5), and the data is laid out
+in a segment of shared memory; the other process unpickles the object around views of it. Segments
+are anonymous: they are made by memfd_create (elsewhere as files without a name), and their
+descriptors are sent through sockets. There is no name to clean up, so nothing remains however
+processes end, and the size of /dev/shm is no limit. Where descriptors cannot be sent (Windows) the
+data passes through the pipe. Depends on nothing.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ class Scratch:
     def place(self, buffers: Sequence[memoryview]) -> tuple[int, Spans, int | None, list[int]]:
         """Bring all buffers into one segment, without a copy for those that lie there already.
 
-        Returns the segment's number, the spans, the descriptor of the segment if it is new (the caller
-        sends and closes it), and the numbers of segments that were given up as too small.
+        Returns the segment's number, the spans, the descriptor of the segment if it is new (the
+        caller sends and closes it), and the numbers of segments that were given up as too small.
         """
         spans = self._place_in_current(buffers)
         if spans is not None and self._current is not None:

@@ -1,7 +1,7 @@
 """Random orders from keys, as NumPy arrays.
 
-Keys are those of `rtfunc.random`: two uint32 words. Everything here is a pure function of its key, so an
-order can be made again when a loader resumes. Depends on `rtfunc.random`.
+Keys are those of `rtfunc.random`: two uint32 words. Everything here is a pure function of its key,
+so an order can be made again when a loader resumes. Depends on `rtfunc.random`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Streams: datasets that can only be read from the beginning to the end.
 
-A stream is divided into shards, whose number belongs to the dataset and not to the loader. That is what
-makes a loader's batches independent of its number of workers: a batch holds items of one shard, batches
-are taken from the shards in turn, and a worker reads the shards w, w + workers, w + 2 workers and so on.
-Depends on `core`.
+A stream is divided into shards, whose number belongs to the dataset and not to the loader. That is
+what makes a loader's batches independent of its number of workers: a batch holds items of one
+shard, batches are taken from the shards in turn, and a worker reads the shards w, w + workers, w +
+2 workers and so on. Depends on `core`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from rtfunc.core.errors import ArgumentError, at_user_line
 class Shard(NamedTuple):
     """The part of a stream that is to be read.
 
-    `index` of `count` shards, in pass number `epoch`. `key` is the loader's key folded with the epoch
-    and the shard (uint32[2]), for a stream that shuffles itself; None when the loader has none.
+    `index` of `count` shards, in pass number `epoch`. `key` is the loader's key folded with the
+    epoch and the shard (uint32[2]), for a stream that shuffles itself; None when the loader has
+    none.
     """
 
     index: int = 0
@@ -32,9 +33,9 @@ class Shard(NamedTuple):
 class IterableDataset:
     """A stream of items in `shards` parts: `function(shard)` iterates over one of them.
 
-    The items of all shards together are the dataset, each in one shard. For a loader to resume in the
-    middle, `function` must give the same items for the same shard; those already used are read again
-    and dropped. Use `iterable` to make one.
+    The items of all shards together are the dataset, each in one shard. For a loader to resume in
+    the middle, `function` must give the same items for the same shard; those already used are read
+    again and dropped. Use `iterable` to make one.
     """
 
     def __init__(self, function: Callable[[Shard], Iterable[Any]], shards: int = 1):
@@ -98,9 +99,9 @@ class _Iterated:
 def iterable(function: Callable[[Shard], Iterable[Any]], shards: int = 1) -> IterableDataset:
     """A stream from a function: `function(shard)` iterates over the items of one `Shard`.
 
-    `shards` is the number of parts in which the stream can be read at the same time: at most that many
-    workers of a loader are busy. Batches come from the shards in turn, so their order does not depend
-    on the number of workers.
+    `shards` is the number of parts in which the stream can be read at the same time: at most that
+    many workers of a loader are busy. Batches come from the shards in turn, so their order does not
+    depend on the number of workers.
 
     >>> count = iterable(lambda shard: range(shard.index, 6, shard.count), shards=2)
     >>> list(count)

@@ -1,8 +1,9 @@
 """Where tasks are carried out: at once in the consumer's thread, or in worker threads.
 
-A pool takes tasks by `submit` and gives their results by `take`, in the order of submission. `capacity`
-bounds how many tasks are under way or finished and not yet taken: that is the back-pressure. `processes`
-has the third kind of pool. Depends on nothing but the fetcher that it is given.
+A pool takes tasks by `submit` and gives their results by `take`, in the order of submission.
+`capacity` bounds how many tasks are under way or finished and not yet taken: that is the
+back-pressure. `processes` has the third kind of pool. Depends on nothing but the fetcher that it is
+given.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 #: Turns a task into its result.
 Fetcher = Callable[[Any], Any]
 
-#: How long `close` waits for workers to finish the batch at hand before it leaves them to themselves.
+#: Seconds for which `close` waits for workers to finish the batch at hand.
 PATIENCE = 5.0
 
 

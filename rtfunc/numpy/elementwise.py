@@ -35,6 +35,7 @@ from rtfunc.ops.complex import imag as _imag
 from rtfunc.ops.complex import real as _real
 from rtfunc.ops.complex import sign as sign
 from rtfunc.ops.convert import as_array, convert, owned_array, promote, promote_inexact, scalar
+from rtfunc.ops.elementwise import broadcast_to as _broadcast_to
 from rtfunc.ops.exponential import LN2
 from rtfunc.ops.exponential import exp as exp
 from rtfunc.ops.exponential import exp2 as exp2
@@ -47,7 +48,6 @@ from rtfunc.ops.exponential import logaddexp as logaddexp
 from rtfunc.ops.exponential import power as _power
 from rtfunc.ops.rounding import is_finite, round_
 from rtfunc.ops.select import select
-from rtfunc.ops.elementwise import broadcast_to as _broadcast_to
 from rtfunc.ops.trigonometry import acos as acos
 from rtfunc.ops.trigonometry import acosh as acosh
 from rtfunc.ops.trigonometry import asin as asin
@@ -410,7 +410,11 @@ def imag(x: ArrayLike, /) -> Array:
     Array(2., dtype=float32, weak_type=True)
     """
     x = as_array("imag", x)
-    return _imag(x) if dtypes.is_complex(x.dtype) else _broadcast_to(scalar(0, x.dtype, x.weak_type), x.shape)
+    return (
+        _imag(x)
+        if dtypes.is_complex(x.dtype)
+        else _broadcast_to(scalar(0, x.dtype, x.weak_type), x.shape)
+    )
 
 
 def conj(x: ArrayLike, /) -> Array:

@@ -22,7 +22,8 @@ ELEMENTWISE = {
     ),
     "elu": (functools.partial(nn.elu, alpha=1.5), "elu", {"alpha": 1.5}),
     "selu": (nn.selu, "selu", {}),
-    "celu": (functools.partial(nn.celu, alpha=0.7), "celu", {"alpha": 0.7}),
+    # PyTorch rounds 1 / alpha to float32 in the derivative, so one that it can hold.
+    "celu": (functools.partial(nn.celu, alpha=0.5), "celu", {"alpha": 0.5}),
     "gelu": (nn.gelu, "gelu", {}),
     "gelu_tanh": (
         functools.partial(nn.gelu, approximate="tanh"),
@@ -42,7 +43,6 @@ ELEMENTWISE = {
     "softsign": (nn.softsign, "softsign", {}),
     "tanh": (nn.tanh, "tanh", {}),
     "hard_tanh": (nn.hard_tanh, "hardtanh", {}),
-    "hard_sigmoid": (nn.hard_sigmoid, "hardsigmoid", {}),
     "hard_swish": (nn.hard_swish, "hardswish", {}),
 }
 # Ordinary values, every kink, and values at which exponentials over- or underflow in float32.
@@ -59,6 +59,15 @@ def test_elementwise_activation_is_pytorchs(name, dtype):
     ours, theirs, options = ELEMENTWISE[name]
     function = getattr(oracle.torch.nn.functional, theirs)
     oracle.assert_same(ours, lambda x: function(x, **options), POINTS, dtype=dtype)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_hard_sigmoid_is_a_shifted_relu6(dtype):
+    # torch.nn.functional.hardsigmoid rounds 1/6 to float32 in its derivative.
+    oracle = pytest.importorskip("tests.nn.oracle")
+    relu6 = oracle.torch.nn.functional.relu6
+    oracle.assert_same(nn.hard_sigmoid, lambda x: relu6(x + 3) / 6, POINTS, dtype=dtype)
 
 
 @pytest.mark.oracle

@@ -43,9 +43,7 @@ def test_cross_entropy_of_labels(oracle, shape, smoothing, weighted, reduction, 
     weight = oracle.numbers(4, low=0.5, high=2.0, seed=2).astype(dtype) if weighted else None
     torch = oracle.torch
     oracle.assert_same(
-        lambda x, y: nn.cross_entropy(
-            x, y, weight, reduction=reduction, label_smoothing=smoothing
-        ),
+        lambda x, y: nn.cross_entropy(x, y, weight, reduction=reduction, label_smoothing=smoothing),
         lambda x, y: torch.nn.functional.cross_entropy(
             x,
             y,
@@ -98,9 +96,7 @@ def test_cross_entropy_of_probabilities(oracle, smoothing, weighted, reduction):
     weight = np.array([0.5, 1.0, 2.0, 3.0]) if weighted else None
     torch = oracle.torch
     oracle.assert_same(
-        lambda x, y: nn.cross_entropy(
-            x, y, weight, reduction=reduction, label_smoothing=smoothing
-        ),
+        lambda x, y: nn.cross_entropy(x, y, weight, reduction=reduction, label_smoothing=smoothing),
         lambda x, y: torch.nn.functional.cross_entropy(
             x,
             y,

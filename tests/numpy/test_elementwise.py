@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -22,8 +23,103 @@ U = np.array([0, 3, 200], "uint8")
 B = np.array([True, False, True])
 Z = np.array([1 + 2j, -0.5 + 0.25j, 3 - 1j])
 
-UNARY = ["negative", "positive", "abs", "absolute", "fabs", "sign", "square", "sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "deg2rad", "rad2deg", "radians", "degrees", "floor", "ceil", "trunc", "fix", "rint", "real", "imag", "conj", "conjugate", "angle", "sinc", "isnan", "isinf", "isfinite", "isneginf", "isposinf", "signbit", "spacing", "logical_not", "reciprocal", "nan_to_num", "isreal", "iscomplex"]
-BINARY = ["add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "remainder", "mod", "fmod", "float_power", "hypot", "logaddexp", "logaddexp2", "arctan2", "atan2", "maximum", "minimum", "fmax", "fmin", "copysign", "nextafter", "heaviside", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "isclose"]
+UNARY = [
+    "negative",
+    "positive",
+    "abs",
+    "absolute",
+    "fabs",
+    "sign",
+    "square",
+    "sqrt",
+    "cbrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+    "asin",
+    "acos",
+    "atan",
+    "asinh",
+    "acosh",
+    "atanh",
+    "deg2rad",
+    "rad2deg",
+    "radians",
+    "degrees",
+    "floor",
+    "ceil",
+    "trunc",
+    "fix",
+    "rint",
+    "real",
+    "imag",
+    "conj",
+    "conjugate",
+    "angle",
+    "sinc",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "isneginf",
+    "isposinf",
+    "signbit",
+    "spacing",
+    "logical_not",
+    "reciprocal",
+    "nan_to_num",
+    "isreal",
+    "iscomplex",
+]
+BINARY = [
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "true_divide",
+    "floor_divide",
+    "remainder",
+    "mod",
+    "fmod",
+    "float_power",
+    "hypot",
+    "logaddexp",
+    "logaddexp2",
+    "arctan2",
+    "atan2",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "copysign",
+    "nextafter",
+    "heaviside",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "isclose",
+]
 #: A few units in the last place of float64: NumPy's own kernels are behind most functions, the
 #: compositions (hypot, sinc, logaddexp2, deg2rad) round a few times more.
 TOLERANCE = 1e-14
@@ -302,9 +398,9 @@ def test_errors_name_the_operation():
     with pytest.raises(DtypeError, match="neg takes integers"):
         rnp.negative(B)
     for name in ("floor_divide", "hypot", "copysign", "signbit", "isposinf"):
-        with pytest.raises(DtypeError):
-            function = getattr(rnp, name)
-            function(Z) if name in ("signbit", "isposinf") else function(Z, Z)
+        operands = (Z,) if name in ("signbit", "isposinf") else (Z, Z)
+        with pytest.raises(DtypeError, match="real numbers, not complex128"):
+            getattr(rnp, name)(*operands)
     with pytest.raises(DtypeError, match="does not fit in int8"):
         rnp.add(np.int8(1), 300)
 
@@ -324,8 +420,6 @@ def test_out_is_refused(name):
 @pytest.mark.parametrize("name", [*UNARY, *BINARY])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int32", "bfloat16"])
 def test_staged_is_eager(name, dtype):
-    import ml_dtypes
-
     kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
     operands = [X.astype(kind)] if name in UNARY else [X.astype(kind), Y.astype(kind)]
     function = getattr(rnp, name)
@@ -343,6 +437,10 @@ def test_staged_is_eager(name, dtype):
 
 
 # Against JAX: dtypes and weakness
+
+
+#: JAX computes these by way of strongly typed constants; here weak operands give weak results.
+STRONG_IN_JAX = ("log2", "log10", "rint")
 
 
 @pytest.mark.oracle
@@ -370,7 +468,7 @@ def test_dtypes_are_jaxs(name):
         found = getattr(rnp, name)(*args)
         what = f"{name}({', '.join(map(repr, args))})"
         assert found.dtype == expected.dtype, what
-        if expected.dtype != bool:  # JAX marks some weak booleans
+        if expected.dtype != bool and name not in STRONG_IN_JAX:  # JAX marks some weak booleans
             assert found.weak_type == expected.weak_type, what
         np.testing.assert_allclose(
             np.asarray(found), np.asarray(expected), rtol=2e-6, atol=2e-7, err_msg=what
