@@ -252,6 +252,16 @@ class _Scheduler:
                 roots.update(v for v in self._call_bases(equation))
             elif kind == "reduce":
                 roots.update(equation.outputs)
+        # A reshape that crosses axes of something that is not laid out plainly needs that laid out.
+        for equation in graph.equations:
+            if equation.primitive.name == "reshape" and self.kinds[equation] == "view":
+                source = equation.inputs[0]
+                if isinstance(source, Variable) and source in self.producer:
+                    shape = equation.outputs[0].aval.shape
+                    domain = tuple(n for n in shape if n != 1)
+                    index = identity_map(shape, range(len(domain)), len(domain))
+                    if through_view(equation, index, domain) is None:
+                        roots.add(source)
         cost: dict[Variable, int] = {}
         for equation in graph.equations:
             kind = self.kinds[equation]

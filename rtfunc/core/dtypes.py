@@ -124,7 +124,8 @@ def promote(a: np.dtype, a_weak: bool, b: np.dtype, b_weak: bool) -> tuple[np.dt
         kind = {"i*": ("signed", "unsigned"), "f*": ("float",), "c*": ("complex",)}[least[0]]
         wide = [d for d, weak in ((a, a_weak), (b, b_weak)) if weak and _kinds[d] in kind]
         default = _weak_defaults[least[0]]
-        return max([default, *wide], key=lambda d: d.itemsize), a_weak and b_weak
+        # The result is weak though one operand may be strong (an integer array and 2.5), as in JAX.
+        return max([default, *wide], key=lambda d: d.itemsize), True
     return least[0], False
 
 

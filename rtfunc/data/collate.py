@@ -99,7 +99,7 @@ def _columns(operation: str, items: Sequence[Any]) -> tuple[list[list[Any]], Any
         if structure != treedef:
             raise TreeError(
                 at_user_line(
-                    f"{operation}: items 0 and {number} of the batch have different structures: "
+                    f"{operation}: items 0 and {number} of the batch differ in structure: "
                     f"{pytree.difference(items[0], items[number])}. "
                     "Lists are containers: make them NumPy arrays (and use pad_collate)."
                 )

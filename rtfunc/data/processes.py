@@ -103,6 +103,7 @@ class _Worker:
         self.process = process
         self.connection = connection
         self.waiting = 0  # tasks without a result yet
+        self.error: WorkerError | None = None  # once it has ended; its tasks have no results
         self.segments: dict[int, mmap.mmap] = {}
         self.kept: set[int] = set()  # segments that the user's arrays lie in
         self.returned: collections.deque[int] = collections.deque()
@@ -167,8 +168,8 @@ class ProcessPool:
             raise ArgumentError(
                 at_user_line(
                     "DataLoader: worker_mode='process' sends the dataset and the collate function "
-                    f"to the workers by pickle, and this failed: {error}. Move functions and classes "
-                    "to module level (lambdas and local functions cannot be pickled), or use "
+                    f"to the workers by pickle, and this failed: {error}. Move functions and "
+                    "classes to module level (lambdas and local ones cannot be pickled), or use "
                     "worker_mode='thread'."
                 )
             ) from error
@@ -203,8 +204,8 @@ class ProcessPool:
         try:
             _send(worker.connection, message, descriptor)
         except OSError:
-            self._receive_from(worker)  # what it had to say before its end
-            raise self._died(worker) from None
+            while self._receive_from(worker):  # what it had to say before its end
+                pass
 
     def submit(self, task: Any, worker: int | None = None) -> None:
         """Send a task, by default to the worker that has the fewest."""
@@ -214,13 +215,17 @@ class ProcessPool:
             chosen = self._workers[worker]
         chosen.waiting += 1
         self._of_task[self._submitted] = chosen
-        self._send(chosen, _Task(self._submitted, task, chosen.take_returned()))
+        if chosen.error is None:
+            self._send(chosen, _Task(self._submitted, task, chosen.take_returned()))
         self._submitted += 1
 
     def take(self) -> Any:
         """Wait for the oldest task."""
         number = self._taken
         while number not in self._done:
+            error = self._of_task[number].error
+            if error is not None:
+                raise error
             self._receive()
         self._taken += 1
         del self._of_task[number]
@@ -231,33 +236,35 @@ class ProcessPool:
 
     def _receive(self) -> None:
         """Wait for a message of any worker that has tasks, and take in what is there."""
-        busy = [worker for worker in self._workers if worker.waiting]
+        busy = [worker for worker in self._workers if worker.waiting and worker.error is None]
         ready = connections.wait(
             [x for worker in busy for x in (worker.connection, worker.process.sentinel)]
         )
         for worker in busy:
-            if worker.connection in ready or worker.process.sentinel in ready:
+            has_ended = worker.process.sentinel in ready
+            if worker.connection in ready or has_ended:
                 received = self._receive_from(worker)
-                if not received and worker.process.sentinel in ready:
-                    raise self._died(worker)
+                if has_ended and not received and worker.error is None:
+                    worker.error = self._death(worker)
 
     def _receive_from(self, worker: _Worker) -> bool:
-        """Take in one message if there is one; raises when the worker failed to start or died."""
+        """Take in one message if there is one. Sets `worker.error` at its end."""
         try:
-            if not worker.connection.poll(0):
+            if worker.error is not None or not worker.connection.poll(0):
                 return False
-            message = pickle.loads(worker.connection.recv_bytes())
-            if isinstance(message, _Failure) and message.number is None:
-                raise _start_error(message)
-            worker.waiting -= 1
-            number: int = message.number  # type: ignore[assignment]
+            message: Any = pickle.loads(worker.connection.recv_bytes())
             failed = isinstance(message, _Failure)
-            self._done[number] = message if failed else worker.unpack(message)
-        except (EOFError, OSError):
-            raise self._died(worker) from None
+            if failed and message.number is None:
+                worker.error = _start_error(message)
+                return False
+            worker.waiting -= 1
+            self._done[message.number] = message if failed else worker.unpack(message)
+        except (EOFError, ConnectionError):
+            worker.error = self._death(worker)
+            return False
         return True
 
-    def _died(self, worker: _Worker) -> WorkerError:
+    def _death(self, worker: _Worker) -> WorkerError:
         """What to tell about a worker that has ended."""
         worker.process.join(1.0)
         code = worker.process.exitcode
@@ -279,7 +286,7 @@ class ProcessPool:
         return WorkerError(
             at_user_line(
                 f"DataLoader: worker process {self._workers.index(worker)} (pid "
-                f"{worker.process.pid}) ended {how} with {len(tasks)} batches outstanding. {advice}"
+                f"{worker.process.pid}) ended {how} while it had {len(tasks)} batches to make. {advice}"
             )
         )
 
@@ -313,8 +320,8 @@ def _start_error(failure: _Failure) -> WorkerError:
     error = WorkerError(
         at_user_line(
             f"DataLoader: a worker process could not load the dataset: {failure.summary}. Classes "
-            "and functions of a notebook or an interactive session do not exist in other processes: "
-            "move them to a module, or use worker_mode='thread'."
+            "and functions of a notebook or an interactive session do not exist in other "
+            "processes: move them to a module, or use worker_mode='thread'."
         )
     )
     error.__cause__ = WorkerTraceback(failure.traceback)

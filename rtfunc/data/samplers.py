@@ -134,7 +134,7 @@ class BatchSampler:
                     f"{type(sampler).__name__} is neither."
                 )
             )
-        self.sampler = sampler
+        self.sampler: Any = sampler
         self.batch_size = check_count("BatchSampler", "batch_size", batch_size, least=1)
         self.drop_last = drop_last
 

@@ -24,7 +24,6 @@ from rtfunc.nn.combinators import residual as residual
 from rtfunc.nn.combinators import sequential as sequential
 from rtfunc.nn.dropout import dropout as dropout
 from rtfunc.nn.dropout import spatial_dropout as spatial_dropout
-from rtfunc.nn.functional import linear as linear
 from rtfunc.nn.layer import InputSpec as InputSpec
 from rtfunc.nn.layer import Layer as Layer
 from rtfunc.nn.layer import as_spec as as_spec
@@ -33,6 +32,7 @@ from rtfunc.nn.linear import bilinear as bilinear
 from rtfunc.nn.linear import dense as dense
 from rtfunc.nn.linear import embedding as embedding
 from rtfunc.nn.linear import flatten as flatten
+from rtfunc.nn.linear import linear as linear
 from rtfunc.nn.linear import prelu as prelu
 from rtfunc.nn.losses import *  # noqa: F403
 from rtfunc.nn.normalization import batch_norm as batch_norm

@@ -15,6 +15,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.nn import functional, initializers
+from rtfunc.nn.functional import linear as linear
 from rtfunc.nn.initializers import Initializer
 from rtfunc.nn.layer import (
     InputSpec,

@@ -166,6 +166,7 @@ def copysign(x: ArrayLike, y: ArrayLike, /) -> Array:
     Array(-3., dtype=float32)
     """
     x, y = promote_inexact("copysign", x, y)
+    x = convert(x, x.dtype, x.weak_type and y.weak_type)
     return select(ne(signbit(x), signbit(y)), neg(x), x)
 
 

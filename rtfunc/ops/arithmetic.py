@@ -18,7 +18,7 @@ from rtfunc.core.aval import Aval
 from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.core.primitive import Primitive
 from rtfunc.ops.comparison import eq
-from rtfunc.ops.convert import as_array, scalar
+from rtfunc.ops.convert import as_array, promote_inexact, scalar
 from rtfunc.ops.elementwise import batch_elementwise, binary, elementwise, unary
 from rtfunc.ops.rounding import trunc
 from rtfunc.ops.select import select
@@ -255,6 +255,7 @@ def reciprocal(x: ArrayLike) -> Array:
     >>> reciprocal(4.0)
     Array(0.25, dtype=float32, weak_type=True)
     """
-    return div(1.0, x)
+    (x,) = promote_inexact("reciprocal", x)
+    return div(scalar(1, x.dtype, x.weak_type), x)
 
 
