@@ -21,6 +21,7 @@ from rtfunc.compiler.views import (
     broadcast_map,
     identity_map,
     linear_offset,
+    plan_gather,
     through_view,
     view_primitives,
 )
@@ -55,6 +56,7 @@ reductions = {
 #: Dtypes that Kernels compute with; others go through calls.
 kernel_dtypes = frozenset((dtypes.bool_, *dtypes.integers, *dtypes.floats))
 
+_GATHER_COST = 8
 _MAX_NODES = 240
 _LONG_ROW = 1 << 16
 _FEW_ROWS = 8
@@ -109,7 +111,7 @@ class _Unfit(Exception):
 
 def kind_of(equation: Equation) -> str:
     """How an equation is scheduled: "elementwise", "view", "reduce", "squeeze", "iota",
-    "concatenate" or "call"."""
+    "concatenate", "gather" or "call"."""
     name = equation.primitive.name
     avals = [a.aval for a in (*equation.inputs, *equation.outputs)]
     if name in view_primitives and all(a.size for a in avals):
@@ -124,6 +126,8 @@ def kind_of(equation: Equation) -> str:
         return "iota"
     if name == "concatenate":
         return "concatenate"
+    if name in ("gather", "dynamic_slice"):
+        return "gather"
     if name in reductions:
         shape = equation.inputs[0].aval.shape
         axes = equation.params["axes"]
@@ -252,6 +256,8 @@ class _Scheduler:
                 roots.update(v for v in self._call_bases(equation))
             elif kind == "reduce":
                 roots.update(equation.outputs)
+            elif kind == "gather" and isinstance(equation.inputs[0], Variable):
+                roots.add(equation.inputs[0])
         # A reshape that crosses axes of something that is not laid out plainly needs that laid out.
         for equation in graph.equations:
             if equation.primitive.name == "reshape" and self.kinds[equation] == "view":
@@ -265,10 +271,12 @@ class _Scheduler:
         cost: dict[Variable, int] = {}
         for equation in graph.equations:
             kind = self.kinds[equation]
-            if kind not in ("elementwise", "view", "squeeze"):
+            if kind not in ("elementwise", "view", "squeeze", "gather"):
                 continue
             (out,) = equation.outputs
             own = elementwise_cost.get(equation.primitive.name, 0) if kind == "elementwise" else 0
+            if kind == "gather":
+                own = _GATHER_COST
             if equation.primitive.name == "integer_pow":
                 own = abs(equation.params["exponent"]).bit_length() * 2
             total = own + sum(
@@ -276,7 +284,7 @@ class _Scheduler:
                 for a in equation.inputs
                 if isinstance(a, Variable) and a not in roots
             )
-            if kind == "elementwise" and readers.get(out, 0) > 1 and total > _CHEAP:
+            if kind in ("elementwise", "gather") and readers.get(out, 0) > 1 and total > _CHEAP:
                 roots.add(out)
             cost[out] = total
         self._choose_parts()
@@ -297,6 +305,8 @@ class _Scheduler:
             if self.kinds[equation] == "call":
                 fixed.update(self._call_bases(equation))
                 fixed.update(a for a in equation.inputs if isinstance(a, Variable))
+            elif self.kinds[equation] == "gather" and isinstance(equation.inputs[0], Variable):
+                fixed.add(equation.inputs[0])
         for equation in self.graph.equations:
             if self.kinds[equation] != "concatenate":
                 continue
@@ -314,7 +324,7 @@ class _Scheduler:
                     or maker is None
                     or part in fixed
                     or part in self.inside
-                    or self.kinds[maker] not in ("elementwise", "reduce", "iota")
+                    or self.kinds[maker] not in ("elementwise", "reduce", "iota", "gather")
                 ):
                     part = Variable(atom.aval)
                     self.copies[part] = atom
@@ -674,14 +684,68 @@ class _KernelBuilder:
                 linear = linear_offset(index, variable.aval.shape, len(self.domain))
                 return self._load(source, held, linear)
             raise _NeedsBuffer(source)
+        if kind == "gather":
+            return self._gather(equation, index)
         if kind != "elementwise":
             raise AssertionError(equation.primitive.name)
         args = [self._value(a, broadcast_map(index, a.aval.shape)) for a in equation.inputs]
+        node = self._apply(equation.primitive.name, args, variable.aval.dtype)
+        node.params = dict(equation.params)
+        return node
+
+    def _gather(self, equation: Equation, index: IndexMap) -> Node:
+        """Read at positions that are computed: a load with the starts of the window as operands."""
+        operand = equation.inputs[0]
+        if not isinstance(operand, Variable):
+            return self._literal(operand)
+        plan = plan_gather(equation, index, len(self.domain))
+        strides = _row_major(operand.aval.shape)
+        starts, valid = [], None
+        for axis, atom, position in plan.starts:
+            start = self._convert(self._value(atom, position), dtypes.int64)
+            last = operand.aval.shape[axis] - plan.window[axis]
+            low, high = self._number(0), self._number(last)
+            if plan.fill is not None:
+                for op, limit in (("ge", low), ("le", high)):
+                    test = self._apply(op, [start, limit], dtypes.bool_)
+                    valid = test if valid is None else self._apply("and", [valid, test], dtypes.bool_)
+            starts.append((self._apply("clamp", [low, start, high], dtypes.int64), strides[axis]))
+        node = self._load_at(operand, linear_offset(plan.within, operand.aval.shape, len(self.domain)), starts)
+        if valid is None:
+            return node
+        fill = self._literal(Literal(np.asarray(plan.fill).astype(operand.aval.dtype)))
+        return self._apply("select", [valid, node, fill], operand.aval.dtype)
+
+    def _load_at(
+        self, variable: Variable, offset: Affine, starts: Sequence[tuple[Node, int]]
+    ) -> Node:
+        held = self.scheduler._base(variable)
+        if held in self.values or any(p in self.values for p in self.scheduler.parts.get(held, ())):
+            raise _Unfit
+        self.loaded.add(held)
+        self.reads.add(held)
+        args = [n for n, _ in starts]
+        moves = any(c for c, r in zip(offset.coefficients, self.reduced) if r)
+        full = not any(self.reduced) or moves or any(a.full for a in args)
+        stage = max([0 if full else -1, *(a.stage if a.full else a.stage + full for a in args)])
+        params = {
+            "variable": held,
+            "offset": offset,
+            "strides": tuple(stride for _, stride in starts),
+        }
+        return self._add("load", args, variable.aval.dtype, params, full, stage)
+
+    def _number(self, value: int) -> Node:
+        return self._literal(Literal(np.asarray(value, np.int64)))
+
+    def _convert(self, node: Node, dtype: np.dtype) -> Node:
+        return node if node.dtype == dtype else self._apply("convert_element_type", [node], dtype)
+
+    def _apply(self, op: str, args: Sequence[Node], dtype: np.dtype) -> Node:
+        """An elementwise node."""
         full = any(a.full for a in args)
         stage = max((a.stage if a.full else a.stage + full for a in args), default=0)
-        return self._add(
-            equation.primitive.name, args, variable.aval.dtype, equation.params, full, stage
-        )
+        return self._add(op, args, dtype, {}, full, stage)
 
     def _add(
         self,

@@ -8,11 +8,13 @@ affine. Depends on `kernel`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from rtfunc.compiler.kernel import Affine
-from rtfunc.core.graph import Equation
+from rtfunc.core.graph import Atom, Equation
 
 IndexMap = tuple[Affine, ...]
 
@@ -127,3 +129,47 @@ def _range(coefficients: Sequence[int], domain: Sequence[int]) -> tuple[int, int
     """Smallest and largest value of a sum of terms over the domain."""
     ends = [c * (n - 1) for c, n in zip(coefficients, domain) if n]
     return sum(e for e in ends if e < 0), sum(e for e in ends if e > 0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GatherPlan:
+    """How a gather or dynamic slice reads its operand at a point of the domain.
+
+    Attributes: within: the static part of the index on each axis of the operand; starts: for each axis
+    with a computed start, the axis, the array that holds the start, and where in it; window: sizes of
+    the window; fill: the value read where the window is not inside, or None where it is moved inside.
+    """
+
+    within: IndexMap
+    starts: tuple[tuple[int, Atom, IndexMap], ...]
+    window: tuple[int, ...]
+    fill: Any
+
+
+def plan_gather(equation: Equation, index: IndexMap, ndim: int) -> GatherPlan:
+    """The plan for what `index` reads of the result."""
+    params = equation.params
+    if equation.primitive.name == "dynamic_slice":
+        starts = tuple((axis, atom, ()) for axis, atom in enumerate(equation.inputs[1:]))
+        return GatherPlan(index, starts, tuple(params["sizes"]), None)
+    operand, indices = (a.aval for a in equation.inputs)
+    numbers, window = params["dimension_numbers"], tuple(params["slice_sizes"])
+    batch_positions = [a for a in range(len(index)) if a not in numbers.offset_dims]
+    batch = [index[a] for a in batch_positions]
+    zero = Affine((0,) * ndim)
+    within = [zero] * operand.ndim
+    absent = (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
+    kept = [a for a in range(operand.ndim) if a not in absent]
+    for axis, out_axis in zip(kept, numbers.offset_dims, strict=True):
+        within[axis] = index[out_axis]
+    for axis, position in zip(
+        numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True
+    ):
+        within[axis] = batch[position]
+    starts = tuple(
+        (axis, equation.inputs[1], (*batch, Affine((0,) * ndim, k)))
+        for k, axis in enumerate(numbers.start_index_map)
+    )
+    fill = params["fill_value"] if params["mode"] == "fill" else None
+    assert indices.ndim == len(batch) + 1
+    return GatherPlan(tuple(within), starts, window, fill)

@@ -25,6 +25,7 @@ from rtfunc.data.samplers import BucketSampler as BucketSampler
 from rtfunc.data.samplers import RandomSampler as RandomSampler
 from rtfunc.data.samplers import SequentialSampler as SequentialSampler
 from rtfunc.data.samplers import WeightedSampler as WeightedSampler
+from rtfunc.data.sources import digits as digits
 from rtfunc.data.streams import IterableDataset as IterableDataset
 from rtfunc.data.streams import Shard as Shard
 from rtfunc.data.streams import iterable as iterable

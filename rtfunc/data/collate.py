@@ -187,7 +187,7 @@ def _pad(
     for i, row in enumerate(rows):
         if row.shape != out.shape[1:]:
             out[i] = value
-        out[i][tuple(slice(size) for size in row.shape)] = row
+        out[(i, *(slice(size) for size in row.shape))] = row
     return out
 
 

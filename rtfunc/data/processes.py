@@ -253,12 +253,12 @@ class ProcessPool:
             if worker.error is not None or not worker.connection.poll(0):
                 return False
             message: Any = pickle.loads(worker.connection.recv_bytes())
-            failed = isinstance(message, _Failure)
-            if failed and message.number is None:
+            if isinstance(message, _Failure) and message.number is None:
                 worker.error = _start_error(message)
                 return False
             worker.waiting -= 1
-            self._done[message.number] = message if failed else worker.unpack(message)
+            is_batch = isinstance(message, _Batch)
+            self._done[message.number] = worker.unpack(message) if is_batch else message
         except (EOFError, ConnectionError):
             worker.error = self._death(worker)
             return False
@@ -286,7 +286,7 @@ class ProcessPool:
         return WorkerError(
             at_user_line(
                 f"DataLoader: worker process {self._workers.index(worker)} (pid "
-                f"{worker.process.pid}) ended {how} while it had {len(tasks)} batches to make. {advice}"
+                f"{worker.process.pid}) ended {how} with {len(tasks)} batches to make. {advice}"
             )
         )
 

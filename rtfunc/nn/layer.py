@@ -117,22 +117,30 @@ def from_function(function: Callable[..., Any], name: str | None = None) -> Laye
     ) -> tuple[Any, State]:
         out = function(*inputs)
         if isinstance(out, Layer):
-            raise ArgumentError(
-                at_user_line(
-                    f"nn.{name} makes a layer and was given in the place of one: write "
-                    f"nn.{name}(...) with its arguments."
-                )
-            )
+            raise _not_called(name)
         return out, state
 
     return Layer(init, apply, name)
 
 
+def _not_called(name: str) -> ArgumentError:
+    return ArgumentError(
+        at_user_line(
+            f"{name} makes a layer and was given in the place of one: write {name}(...) with its "
+            "arguments."
+        )
+    )
+
+
 def as_layer(combinator: str, layer: Any) -> Layer:
-    """`layer` itself, or a layer from a function. Raises `DtypeError` for anything else."""
+    """`layer` itself, or a layer from a function. Raises `DtypeError` for anything else, and
+    `ArgumentError` for a function that makes layers, such as `nn.dense`, given without a call.
+    """
     if isinstance(layer, Layer):
         return layer
     if callable(layer):
+        if getattr(layer, "__annotations__", {}).get("return") in ("Layer", Layer):
+            raise _not_called(layer.__name__)
         return from_function(layer)
     raise DtypeError(
         at_user_line(

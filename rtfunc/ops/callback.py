@@ -1,8 +1,8 @@
 """host_callback: calling a Python function on NumPy arrays from within traced code.
 
-The primitive serves `pure_callback`, `io_callback` and debug printing. Its params hold the function and
-the types of its results; with `has_effect` the call stays in Graphs even where nothing reads its results,
-and keeps its place among other such calls. Depends on `shape`.
+The primitive serves `pure_callback`, `io_callback` and debug printing. Its params hold the function
+and the types of its results; with `has_effect` the call stays in Graphs even where nothing reads
+its results, and keeps its place among other such calls. Depends on `shape`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def check_results(
         array = np.asarray(result)
         if array.shape != aval.shape:
             raise ShapeError(
-                f"{operation}: the callback returned an array of shape {array.shape} as result {i}, "
-                f"but {aval} was announced in result_shape_dtypes."
+                f"{operation}: the callback returned an array of shape {array.shape} as result {i}"
+                f", but {aval} was announced in result_shape_dtypes."
             )
         if array.dtype != aval.dtype:
             # Python's numbers have no dtype of their own; they may widen in kind.
@@ -108,8 +108,8 @@ def _vjp(primitive: Primitive, needed: Any, operands: Any, **params: Any) -> Any
 class HostLoop:
     """A callback called once for each member of a batch, which stands on axis 0 of its arguments.
 
-    Attributes: function: the callback of one member; batched: which arguments carry the batch; size:
-    number of members; result_avals: types of one member's results; operation: for messages.
+    Attributes: function: the callback of one member; batched: which arguments carry the batch;
+    size: number of members; result_avals: types of one member's results; operation: for messages.
     """
 
     function: HostFunction
@@ -119,6 +119,7 @@ class HostLoop:
     operation: str
 
     def __call__(self, *args: np.ndarray) -> list[np.ndarray]:
+        """The results of all members, stacked."""
         outs = [np.empty((self.size, *a.shape), a.dtype) for a in self.result_avals]
         for i in range(self.size):
             member = [a[i] if b else a for a, b in zip(args, self.batched)]

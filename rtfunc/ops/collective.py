@@ -1,13 +1,13 @@
 """Collectives: what the members of a mapped axis compute together.
 
-Under `vmap(f, axis_name="i")` the function `f` sees one member, and a collective over "i" combines the
-values of all members: `psum` is their sum, `all_gather` all of them, `axis_index` a member's own number.
-The batch rule for the axis that a collective names turns it into an operation along the batch axis; any
-other batch axis is carried along. A collective over an axis that no `vmap` provides is an error where it
-is called, so it never reaches a kernel.
+Under `vmap(f, axis_name="i")` the function `f` sees one member, and a collective over "i" combines
+the values of all members: `psum` is their sum, `all_gather` all of them, `axis_index` a member's
+own number. The batch rule for the axis that a collective names turns it into an operation along the
+batch axis; any other batch axis is carried along. A collective over an axis that no `vmap` provides
+is an error where it is called, so it never reaches a kernel.
 
-Derivatives are those of the sum over all members: reverse mode of `psum` is `psum`, of `all_gather` it is
-`psum_scatter`, and so on, as in JAX. Depends on `reduce`, `gather`.
+Derivatives are those of the sum over all members: reverse mode of `psum` is `psum`, of `all_gather`
+it is `psum_scatter`, and so on, as in JAX. Depends on `reduce`, `gather`.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def psum(x: Any, axis_name: Any) -> Any:
     """The sum of `x` over all members of the mapped axis (or axes), the same for each member.
 
     Arguments:
-      x: an array or a pytree of arrays. A Python number gives the number times the size of the axis,
-        as a Python number.
+      x: an array or a pytree of arrays. A Python number gives the number times the size of the
+        axis, as a Python number.
       axis_name: name of the axis, or a tuple of names.
 
     Raises `UnboundAxisError` when no surrounding `vmap` has an axis of that name.
@@ -281,12 +281,12 @@ axis_index_p = Primitive(
 )
 
 
-# Exchanges: all_gather, psum_scatter, all_to_all, ppermute. Each has the size of the named axis as a
-# param, so that its shape rule needs no context.
+# Exchanges: all_gather, psum_scatter, all_to_all, ppermute. Each has the size of the named axis as
+# a param, so that its shape rule needs no context.
 
 
 def _carrying(rule: Callable[..., Any], axis_params: Sequence[str]) -> Callable[..., Any]:
-    """A batch rule: `rule(x, d, size, **params)` for the named axis, else carry the batch in front."""
+    """A batch rule: `rule(x, d, **params)` for the named axis; another one is carried in front."""
 
     def batch_rule(
         primitive: Primitive,
@@ -342,9 +342,7 @@ def all_gather(x: Any, axis_name: Any, *, axis: int = 0, tiled: bool = False) ->
         number = normalize_axis("all_gather", axis, leaf.ndim + (not tiled))
         for i, name in enumerate(reversed(names)):
             size = context.axis_sizes[name]
-            leaf = all_gather_p.bind(
-                leaf, axis_names=(name,), axis=number, tiled=tiled, size=size
-            )
+            leaf = all_gather_p.bind(leaf, axis_names=(name,), axis=number, tiled=tiled, size=size)
             if i and not tiled:
                 leaf = _merge_axes(leaf, number)
         return leaf
@@ -376,15 +374,14 @@ all_gather_p = Primitive(
 )
 
 
-def psum_scatter(
-    x: Any, axis_name: Any, *, scatter_dimension: int = 0, tiled: bool = False
-) -> Any:
+def psum_scatter(x: Any, axis_name: Any, *, scatter_dimension: int = 0, tiled: bool = False) -> Any:
     """Each member's own part of the sum over all members: `psum`, then keep slice `axis_index`.
 
     Arguments:
       x: an array or a pytree of arrays.
       axis_name: name of the mapped axis.
-      scatter_dimension: the axis of x that is divided; it has the size of the mapped axis and is dropped.
+      scatter_dimension: the axis of x that is divided; it has the size of the mapped axis and is
+        dropped.
       tiled: divide the axis, of a multiple of that size, into equal parts instead.
 
     Raises `UnboundAxisError` for an unknown name and `ShapeError` for a size that does not fit.
@@ -490,9 +487,7 @@ def _all_to_all_infer(
     return Aval(tuple(shape), x.dtype)
 
 
-def _all_to_all_over(
-    x: Any, d: Any, *, split: int, concat: int, tiled: bool, size: int
-) -> Any:
+def _all_to_all_over(x: Any, d: Any, *, split: int, concat: int, tiled: bool, size: int) -> Any:
     x = at_front(x, d, size)
     _check_divided("all_to_all", Aval(x.shape[1:], x.dtype), split, tiled, size)
     if tiled:
@@ -543,9 +538,7 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     return _over_leaves(one, x)
 
 
-def _ppermute_over(
-    x: Any, d: Any, *, permutation: tuple[tuple[int, int], ...], size: int
-) -> Any:
+def _ppermute_over(x: Any, d: Any, *, permutation: tuple[tuple[int, int], ...], size: int) -> Any:
     x = at_front(x, d, size)
     sources = np.full((size, 1), size, np.int32)  # out of bounds: read as zero
     for source, destination in permutation:

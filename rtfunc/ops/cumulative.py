@@ -1,9 +1,9 @@
 """Cumulative sum, product, maximum, minimum and log-sum-exp along an axis.
 
-Each element of the result combines all elements up to its own place: out[i] = combine(out[i - 1], x[i]).
-The derivative follows the same fold, so it is a linear recurrence whose coefficients are the partial
-derivatives of `combine`; at ties a maximum divides its derivative equally, as `maximum` does.
-Depends on `recurrence`, `arithmetic`, `exponential`.
+Each element of the result combines all elements up to its own place: out[i] = combine(out[i - 1],
+x[i]). The derivative follows the same fold, so it is a linear recurrence whose coefficients are the
+partial derivatives of `combine`; at ties a maximum divides its derivative equally, as `maximum`
+does. Depends on `recurrence`, `arithmetic`, `exponential`.
 """
 
 from __future__ import annotations
@@ -80,18 +80,14 @@ def _fold(
         before = shift_in(out, axis, identity(x.dtype), forward=not reverse)
         return partials(x, before, out)
 
-    def jvp(
-        primitive: Primitive, primals: Any, tangents: Any, *, axis: int, reverse: bool
-    ) -> Any:
+    def jvp(primitive: Primitive, primals: Any, tangents: Any, *, axis: int, reverse: bool) -> Any:
         (x,), (t,) = primals, tangents
         out = primitive.bind(x, axis=axis, reverse=reverse)
         by_before, by_x = coefficients(x, out, axis, reverse)
         t = linear_recurrence_p.bind(by_before, mul(t, by_x), axis=axis, reverse=reverse)
         return out, t
 
-    def vjp(
-        primitive: Primitive, needed: Any, operands: Any, *, axis: int, reverse: bool
-    ) -> Any:
+    def vjp(primitive: Primitive, needed: Any, operands: Any, *, axis: int, reverse: bool) -> Any:
         (x,) = operands
         out = primitive.bind(x, axis=axis, reverse=reverse)
 
@@ -204,8 +200,8 @@ cumsum = _function(
     cumsum_p,
     """Sums of the elements up to each place along `axis` (from the end with `reverse`).
 
-    Integers keep their dtype and wrap; booleans are counted in int32. Raises `AxisError` for an axis
-    that x does not have.
+    Integers keep their dtype and wrap; booleans are counted in int32. Raises `AxisError` for an
+    axis that x does not have.
 
     >>> cumsum(np.arange(4, dtype="int32"))
     Array([0, 1, 3, 6], dtype=int32)

@@ -20,8 +20,8 @@ from rtfunc.ops.shape import normalize_axis
 def iota(dtype: DtypeLike, size: int) -> Array:
     """The numbers 0, 1, ... `size` - 1 as `dtype`.
 
-    Numbers that an integer dtype does not hold wrap around. Raises `ShapeError` for a negative size and
-    `DtypeError` for booleans.
+    Numbers that an integer dtype does not hold wrap around. Raises `ShapeError` for a negative size
+    and `DtypeError` for booleans.
 
     >>> iota("int32", 4)
     Array([0, 1, 2, 3], dtype=int32)

@@ -1,8 +1,8 @@
 """Fused multiply-add: x * y + z, rounded once.
 
-Processors have an instruction for it and compilers use it, so that a result which must be the same bit
-for bit everywhere has to say where it rounds. NumPy cannot say it; the kernel emulates it. Depends on
-`arithmetic`.
+Processors have an instruction for it and compilers use it, so that a result which must be the same
+bit for bit everywhere has to say where it rounds. NumPy cannot say it; the kernel emulates it.
+Depends on `arithmetic`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def _fma_64(xp: Any, x: Any, y: Any, z: Any) -> Any:
     part, low_sum = _two_sum(z, low)
     total, error = _two_sum(high, part)
     result = total + _to_odd(xp, *_two_sum(low_sum, error))
-    # Beyond the range in which the splitting is exact, and for infinities and NaN, two roundings do.
+    # Beyond the range in which the splitting is exact, and for infinities and NaN, two roundings
+    # do.
     extreme = ~(xp.abs(x) < 1e150) | ~(xp.abs(y) < 1e150) | ~xp.isfinite(result)
     return xp.where(extreme, x * y + z, result)
 

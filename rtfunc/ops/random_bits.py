@@ -1,8 +1,8 @@
 """The Threefry-2x32 block cipher, from which all random numbers are made.
 
-Threefry (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps a key
-and a counter, two 32-bit words each, to two random words, in 20 rounds of addition, rotation and
-exclusive or. Depends on `elementwise`.
+Threefry (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps a
+key and a counter, two 32-bit words each, to two random words, in 20 rounds of addition, rotation
+and exclusive or. Depends on `elementwise`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from rtfunc.ops.elementwise import batch_elementwise
 _PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _MASK = 0xFFFFFFFF
-#: Per group of four rounds: the rotations to the left and to the right, and the number of the group.
+#: Per group of four rounds: the rotations to the left and to the right, and the number of the
+#: group.
 _GROUPS = tuple(
     (
         tuple((np.uint32(r), np.uint32(32 - r)) for r in _ROTATIONS[i % 2]),

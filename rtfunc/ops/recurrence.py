@@ -1,15 +1,14 @@
 """First-order linear recurrences: h[i] = decay[i] * h[i - 1] + x[i].
 
-The derivative of every cumulative operation is one of these, and so is the derivative of the recurrence
-itself, so `linear_recurrence` gives exact derivatives of all orders in linear time, where a division by
-the elements would fail at zeros. It is also the core of state-space layers. Depends on `pad_slice`.
+The derivative of every cumulative operation is one of these, and so is the derivative of the
+recurrence itself, so `linear_recurrence` gives exact derivatives of all orders in linear time,
+where a division by the elements would fail at zeros. It is also the core of state-space layers.
+Depends on `pad_slice`.
 """
 
 from __future__ import annotations
 
 from typing import Any
-
-import numpy as np
 
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
@@ -85,7 +84,9 @@ def _impl(xp: Any, decay: Any, x: Any, *, axis: int, reverse: bool) -> Any:
 
 def _one_by_one(xp: Any, decay: Any, x: Any) -> Any:
     lanes = []
-    for factors, terms in zip(decay.reshape(len(x), -1).T.tolist(), x.reshape(len(x), -1).T.tolist()):
+    for factors, terms in zip(
+        decay.reshape(len(x), -1).T.tolist(), x.reshape(len(x), -1).T.tolist()
+    ):
         h = terms[0]
         lane = [h]
         for factor, term in zip(factors[1:], terms[1:]):
@@ -99,9 +100,7 @@ def _previous(h: Any, axis: int, reverse: bool) -> Any:
     return shift_in(h, axis, 0, forward=not reverse)
 
 
-def _jvp(
-    primitive: Primitive, primals: Any, tangents: Any, *, axis: int, reverse: bool
-) -> Any:
+def _jvp(primitive: Primitive, primals: Any, tangents: Any, *, axis: int, reverse: bool) -> Any:
     decay, x = primals
     decay_t, x_t = tangents
     h = primitive.bind(decay, x, axis=axis, reverse=reverse)

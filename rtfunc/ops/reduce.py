@@ -144,8 +144,12 @@ def reduction_function(primitive: Primitive, doc: str) -> Callable[..., Array]:
 
 
 reduce_sum = reduction_function(reduce_sum_p, "Sum")
-reduce_max = reduction_function(reduce_max_p, "Maximum; NaN wins, minus infinity or the lowest integer for none,")
-reduce_min = reduction_function(reduce_min_p, "Minimum; NaN wins, infinity or the highest integer for none,")
+reduce_max = reduction_function(
+    reduce_max_p, "Maximum; NaN wins, minus infinity or the lowest integer for none,"
+)
+reduce_min = reduction_function(
+    reduce_min_p, "Minimum; NaN wins, infinity or the highest integer for none,"
+)
 reduce_and = reduction_function(reduce_and_p, "Whether all booleans are true")
 reduce_or = reduction_function(reduce_or_p, "Whether any boolean is true")
 
@@ -161,7 +165,9 @@ def _arg_infer(name: str) -> Callable[..., Aval]:
                 at_user_line(f"{name} of an empty sequence: axis {axis} of {x} has size 0.")
             )
         if dtypes.is_complex(x.dtype) or not dtypes.is_integer(dtype):
-            raise DtypeError(at_user_line(f"{name} takes ordered values, got {x.dtype} -> {dtype}."))
+            raise DtypeError(
+                at_user_line(f"{name} takes ordered values, got {x.dtype} -> {dtype}.")
+            )
         return Aval(x.shape[:number] + x.shape[number + 1 :], dtype)
 
     return infer

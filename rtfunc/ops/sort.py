@@ -1,8 +1,9 @@
 """Sorting: `sort` of several operands by one or more of them, `top_k`, and what is made of them.
 
-The order is JAX's: ascending, stable, NaN last, -0.0 equal to 0.0, complex numbers by real part and then
-by imaginary part. The derivative is a permutation, and sorting applies permutations: tangents are sorted
-along as further operands, and sorting cotangents by the permutation undoes it. Depends on `iota`.
+The order is JAX's: ascending, stable, NaN last, -0.0 equal to 0.0, complex numbers by real part and
+then by imaginary part. The derivative is a permutation, and sorting applies permutations: tangents
+are sorted along as further operands, and sorting cotangents by the permutation undoes it. Depends
+on `iota`.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ def sort(
 ) -> Array | tuple[Array, ...]:
     """`operands` in ascending order along `axis`; stable, with NaN last.
 
-    A tuple or list of arrays of one shape is sorted by its first `num_keys` members, the first being the
-    most significant, and the others are carried along. Raises `ShapeError` for different shapes and
-    `ArgumentError` for a `num_keys` that is not between 1 and the number of operands.
+    A tuple or list of arrays of one shape is sorted by its first `num_keys` members, the first
+    being the most significant, and the others are carried along. Raises `ShapeError` for different
+    shapes and `ArgumentError` for a `num_keys` that is not between 1 and the number of operands.
 
     >>> sort(np.array([3, 1, 2], "int32"))
     Array([1, 2, 3], dtype=int32)
@@ -264,7 +265,9 @@ def _top_k_vjp(primitive: Primitive, needed: Any, operands: Any, *, k: int) -> A
     return [values, indices], pullback
 
 
-def _top_k_batch(primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, *, k: int) -> Any:
+def _top_k_batch(
+    primitive: Primitive, batch: Any, operands: Any, batch_axes: Any, *, k: int
+) -> Any:
     return primitive.bind(at_front(operands[0], batch_axes[0]), k=k), [0, 0]
 
 

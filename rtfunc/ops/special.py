@@ -1,8 +1,8 @@
 """The error function, its complement and its inverse.
 
-NumPy has none of them. The kernels evaluate published rational and polynomial approximations in float64,
-region by region, and round once to the dtype of the operand. The errors that the docstrings state are
-measured against mpmath. Depends on `arithmetic` and `exponential`.
+NumPy has none of them. The kernels evaluate published rational and polynomial approximations in
+float64, region by region, and round once to the dtype of the operand. The errors that the
+docstrings state are measured against mpmath. Depends on `arithmetic` and `exponential`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def _where(xp: Any, out: Any, region: Any, x: Any, function: Callable[..., Any])
         out[region] = function(x[region])
 
 
-# erf and erfc. Rational approximations of Sun's fdlibm 5.3, s_erf.c (freely granted by Sun Microsystems,
-# 1993): erf near 0, around 1, and exp(-x*x) / x times a rational function of 1 / x**2 beyond.
+# erf and erfc. Rational approximations of Sun's fdlibm 5.3, s_erf.c (freely granted by Sun
+# Microsystems, 1993): erf near 0, around 1, and exp(-x*x) / x times a rational function of 1 / x**2
+# beyond.
 
 _ERF_AT_1 = 8.45062911510467529297e-01
 _NEAR_0 = (
@@ -150,8 +151,8 @@ def _erfc_around_1(xp: Any, x: Any) -> Any:
     return xp.where(x >= 0, (1 - _ERF_AT_1) - ratio, 1 + (_ERF_AT_1 + ratio))
 
 
-# erf_inv. Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2010), the float64 version:
-# x times a polynomial in w = -log(1 - x*x), in three ranges of w.
+# erf_inv. Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2010), the float64
+# version: x times a polynomial in w = -log(1 - x*x), in three ranges of w.
 
 _INNER = (
     -3.6444120640178196996e-21, -1.685059138182016589e-19, 1.2858480715256400167e-18,
@@ -237,11 +238,11 @@ erf_inv = unary(
 )
 
 
-# Normal deviates. Near -1 and 1 the inverse is so steep that how x*x is rounded decides about the last
-# six bits of the result. Draws should equal JAX's for the same key, so this follows XLA's evaluation of
-# sqrt(2) erf_inv(x) operation by operation: Giles' polynomials (the float32 ones for float32) in
-# w = -log1p(-x*x). In float32 each line below is one instruction of XLA's CPU code, `_fused` being a
-# fused multiply-add; all 2**23 values that can be drawn are equal to JAX's.
+# Normal deviates. Near -1 and 1 the inverse is so steep that how x*x is rounded decides about the
+# last six bits of the result. Draws should equal JAX's for the same key, so this follows XLA's
+# evaluation of sqrt(2) erf_inv(x) operation by operation: Giles' polynomials (the float32 ones for
+# float32) in w = -log1p(-x*x). In float32 each line below is one instruction of XLA's CPU code,
+# `_fused` being a fused multiply-add; all 2**23 values that can be drawn are equal to JAX's.
 
 
 def _as_float32(*coefficients: float) -> tuple[float, ...]:
@@ -320,9 +321,7 @@ def _log1p_64(xp: Any, x: Any) -> Any:
 def _giles_32(xp: Any, x: Any) -> Any:
     w = -_log1p_32(xp, -(x * x))
     out = _fused_polynomial(w - np.float32(2.5), _INNER_32)
-    _where(
-        xp, out, w >= 5, w, lambda w: _fused_polynomial(xp.sqrt(w) - np.float32(3), _OUTER_32)
-    )
+    _where(xp, out, w >= 5, w, lambda w: _fused_polynomial(xp.sqrt(w) - np.float32(3), _OUTER_32))
     out[xp.abs(x) == 1] = np.inf
     return out * x
 

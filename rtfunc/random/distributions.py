@@ -1,7 +1,7 @@
 """Continuous distributions: normal, truncated normal, exponential, Gumbel, Laplace, logistic.
 
-Each is the quantile function of the distribution at uniform floats, as in `jax.random`; results differ
-from JAX's by the rounding of the functions involved, a few ulp. Depends on `uniform_bits`.
+Each is the quantile function of the distribution at uniform floats, as in `jax.random`; results
+differ from JAX's by the rounding of the functions involved, a few ulp. Depends on `uniform_bits`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import as_shape
 from rtfunc.core.dtypes import DtypeLike
-from rtfunc.core.errors import ArgumentError, DtypeError, at_user_line
+from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.ops.arithmetic import add, div, mul, neg, nextafter, sub
 from rtfunc.ops.comparison import ge
 from rtfunc.ops.complex import abs_, complex_, sign
-from rtfunc.ops.convert import as_array, convert, scalar
+from rtfunc.ops.convert import scalar
 from rtfunc.ops.exponential import log, log1p
 from rtfunc.ops.pad_slice import slice_in_dim
 from rtfunc.ops.select import clamp, select
@@ -28,6 +28,7 @@ from rtfunc.ops.special import erf, erf_inv, normal_from_uniform_p
 from rtfunc.random.keys import split_words, words
 from rtfunc.random.uniform_bits import (
     Words,
+    as_parameter,
     broadcast_parameters,
     draw_uniform,
     float_dtype,
@@ -35,9 +36,7 @@ from rtfunc.random.uniform_bits import (
 )
 
 
-def normal(
-    key: ArrayLike, shape: int | Sequence[int] = (), dtype: DtypeLike = "float32"
-) -> Array:
+def normal(key: ArrayLike, shape: int | Sequence[int] = (), dtype: DtypeLike = "float32") -> Array:
     """Standard normal numbers: mean 0, variance 1.
 
     A complex dtype has independent real and imaginary parts of variance 1/2 each. Equal to
@@ -73,16 +72,15 @@ def truncated_normal(
 ) -> Array:
     """Standard normal numbers, given that they lie between `lower` and `upper`.
 
-    The bounds broadcast to `shape`, which is their common shape by default. Derivatives flow to them.
+    The bounds broadcast to `shape`, which is their common shape by default. Derivatives flow to
+    them.
 
     >>> from rtfunc.random import key
     >>> truncated_normal(key(0), -2.0, 2.0, (2,)).shape
     (2,)
     """
     dtype = float_dtype("truncated_normal", dtype)
-    low, high = (
-        convert(as_array("random.truncated_normal", v), dtype) for v in (lower, upper)
-    )
+    low, high = (as_parameter("truncated_normal", v, dtype) for v in (lower, upper))
     shape = broadcast_parameters("truncated_normal", shape, low, high)
     sqrt_2 = scalar(math.sqrt(2), dtype)
     drawn = uniform(key, shape, dtype, erf(div(low, sqrt_2)), erf(div(high, sqrt_2)))
@@ -113,7 +111,8 @@ def gumbel(
 ) -> Array:
     """Gumbel distributed numbers: density exp(-(x + exp(-x))).
 
-    With mode "low" the largest possible float32 is about 16; with "high", at twice the cost, about 32.
+    With mode "low" the largest possible float32 is about 16; with "high", at twice the cost, about
+    32.
 
     >>> from rtfunc.random import key
     >>> gumbel(key(0), (3,)).shape
@@ -140,9 +139,7 @@ def draw_gumbel(
     return neg(log(neg(log1p(neg(x)))))
 
 
-def laplace(
-    key: ArrayLike, shape: int | Sequence[int] = (), dtype: DtypeLike = "float32"
-) -> Array:
+def laplace(key: ArrayLike, shape: int | Sequence[int] = (), dtype: DtypeLike = "float32") -> Array:
     """Laplace distributed numbers: density exp(-|x|) / 2.
 
     >>> from rtfunc.random import key

@@ -1,7 +1,7 @@
 """Keys: making, splitting, and drawing 32-bit words from them.
 
-A key is two uint32 words. Word i of an array drawn from it is the encryption of the 64-bit counter i,
-and so is the i-th key that it is split into. Depends on `ops.random_bits`.
+A key is two uint32 words. Word i of an array drawn from it is the encryption of the 64-bit counter
+i, and so is the i-th key that it is split into. Depends on `ops.random_bits`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from rtfunc.ops.shape import reshape_p
 def key(seed: int | ArrayLike) -> Array:
     """A key made from an integer seed: a uint32 Array of shape (2,).
 
-    A seed that fits in 32 bits gives the words (0, seed), as in JAX; others are read as 64 bits. Raises
-    `DtypeError` for a seed that is not an integer and `ShapeError` for one that is not a scalar.
+    A seed that fits in 32 bits gives the words (0, seed), as in JAX; others are read as 64 bits.
+    Raises `DtypeError` for a seed that is not an integer and `ShapeError` for one that is not a
+    scalar.
 
     >>> key(42)
     Array([ 0, 42], dtype=uint32)
@@ -52,7 +53,7 @@ def key(seed: int | ArrayLike) -> Array:
     return _pair(high, low)
 
 
-def PRNGKey(seed: int | ArrayLike) -> Array:  # noqa: N802
+def PRNGKey(seed: int | ArrayLike) -> Array:
     """JAX's other name for `key`.
 
     >>> PRNGKey(0)
@@ -92,8 +93,8 @@ def _check(operation: str, key: Array) -> None:
     if key.dtype != dtypes.uint32 or not key.ndim or key.shape[-1] != 2:
         raise DtypeError(
             at_user_line(
-                f"random.{operation} takes a key, a uint32 array of shape (2,), but got {key.aval}. "
-                "Make one with rtfunc.random.key(seed)."
+                f"random.{operation} takes a key, a uint32 array of shape (2,), but got {key.aval}"
+                ". Make one with rtfunc.random.key(seed)."
             )
         )
 
@@ -139,8 +140,8 @@ def split(key: ArrayLike, num: int | Sequence[int] = 2) -> Array:
 def fold_in(key: ArrayLike, data: int | ArrayLike) -> Array:
     """A new key made from `key` and an integer, such as the number of a step or of a process.
 
-    `data` is read modulo 2**32. Raises `DtypeError` if it is not an integer and `ShapeError` if it is
-    not a scalar.
+    `data` is read modulo 2**32. Raises `DtypeError` if it is not an integer and `ShapeError` if it
+    is not a scalar.
 
     >>> fold_in(PRNGKey(0), 1).shape
     (2,)
@@ -180,5 +181,3 @@ def wrap_key_data(data: ArrayLike) -> Array:
     data = owned_array("random.wrap_key_data", data)
     _check("wrap_key_data", data)
     return data
-
-

@@ -17,7 +17,6 @@ from rtfunc.ops.arithmetic import add, mul, sub
 from rtfunc.ops.comparison import ge
 from rtfunc.ops.convert import as_array, convert, promote_inexact, scalar
 from rtfunc.ops.cumulative import cumsum_p
-from rtfunc.ops.elementwise import broadcast_to
 from rtfunc.ops.exponential import log
 from rtfunc.ops.gather import GatherDimensionNumbers, gather
 from rtfunc.ops.iota import iota_p
@@ -29,7 +28,6 @@ from rtfunc.random.distributions import draw_gumbel
 from rtfunc.random.keys import split_words, words
 from rtfunc.random.uniform_bits import (
     Words,
-    broadcast_parameters,
     draw_bits,
     draw_uniform,
     randint,
@@ -41,8 +39,8 @@ def permutation(
 ) -> Array:
     """The elements of `x` along `axis` in random order; the numbers below `x` if it is an integer.
 
-    With `independent`, every line along `axis` is shuffled on its own. Raises `DtypeError` for a scalar
-    that is not an integer.
+    With `independent`, every line along `axis` is shuffled on its own. Raises `DtypeError` for a
+    scalar that is not an integer.
 
     >>> from rtfunc.random import key
     >>> permutation(key(0), 5)
@@ -87,7 +85,7 @@ def _shuffled(key_words: Words, x: Array, axis: int) -> Array:
 
 
 def _take(x: Array, indices: Array, axis: int) -> Array:
-    """The elements of `x` along `axis` at `indices`, which are in bounds; their shape replaces it."""
+    """The elements of `x` along `axis` at `indices` (in bounds), whose shape replaces the axis."""
     count = indices.ndim
     window = tuple(range(axis)) + tuple(range(axis + count, x.ndim - 1 + count))
     numbers = GatherDimensionNumbers(window, (axis,), (axis,))
@@ -109,8 +107,8 @@ def choice(
     Arguments:
       shape: shape of the sample; it stands in the result where `axis` stands in `a`.
       replace: whether an element can be drawn more than once.
-      p: probability of each element; all the same by default. Without replacement at least as many must
-        be positive as are drawn.
+      p: probability of each element; all the same by default. Without replacement at least as many
+        must be positive as are drawn.
 
     Raises `ArgumentError` for a sample larger than the population without replacement, or an empty
     population, and `ShapeError` when `p` has another length than the population.
@@ -217,9 +215,7 @@ def categorical(
     key_words = words("categorical", key)
     (logits,) = promote_inexact("random.categorical", as_array("random.categorical", logits))
     if not dtypes.is_float(logits.dtype):
-        raise DtypeError(
-            at_user_line(f"random.categorical takes real logits, not {logits.aval}.")
-        )
+        raise DtypeError(at_user_line(f"random.categorical takes real logits, not {logits.aval}."))
     axis = normalize_axis("random.categorical", axis, logits.ndim)
     members = logits.shape[:axis] + logits.shape[axis + 1 :]
     shape = members if shape is None else as_shape(shape)
@@ -241,8 +237,8 @@ def categorical(
     if shape[len(sample) :] != members:
         raise ShapeError(
             at_user_line(
-                f"random.categorical with replace=False: the shape {shape} must end with {members}, "
-                "the shape of logits without `axis`."
+                f"random.categorical with replace=False: the shape {shape} must end with {members}"
+                ", the shape of logits without `axis`."
             )
         )
     return _distinct(key_words, logits, axis, sample, shape, mode)

@@ -76,6 +76,13 @@ def float_dtype(operation: str, dtype: DtypeLike) -> np.dtype:
     return dtype
 
 
+def as_parameter(operation: str, value: ArrayLike, dtype: np.dtype) -> Array:
+    """A parameter of a distribution in the dtype of the result."""
+    if type(value) in (int, float):
+        return scalar(value, dtype)  # directly, not by way of the default dtype
+    return convert(as_array(f"random.{operation}", value), dtype)
+
+
 def broadcast_parameters(
     operation: str, shape: int | Sequence[int] | None, *parameters: Any
 ) -> tuple[int, ...]:
@@ -103,8 +110,8 @@ def uniform(
 ) -> Array:
     """Random floats, uniform in [minval, maxval), which broadcast to `shape`.
 
-    They lie on a grid with as many steps as the dtype has mantissas (2**23 in float32). Derivatives flow
-    to minval and maxval.
+    They lie on a grid with as many steps as the dtype has mantissas (2**23 in float32). Derivatives
+    flow to minval and maxval.
 
     >>> from rtfunc.random import key
     >>> uniform(key(0), (2,))
@@ -114,7 +121,7 @@ def uniform(
     dtype, shape = float_dtype("uniform", dtype), as_shape(shape)
     if type(minval) in (int, float) and type(maxval) in (int, float):
         return draw_uniform(key_words, shape, dtype, float(minval), float(maxval))
-    low, high = (convert(as_array("random.uniform", v), dtype) for v in (minval, maxval))
+    low, high = (as_parameter("uniform", v, dtype) for v in (minval, maxval))
     broadcast_parameters("uniform", shape, low, high)
     floats = _unit_floats(key_words, shape, dtype)
     return maximum(low, _scale(floats, sub(high, low), low))
@@ -177,7 +184,8 @@ def randint(
     """Random integers, uniform in [minval, maxval), which broadcast to `shape`.
 
     minval is returned where maxval <= minval. The remainder of twice as many random bits as `dtype`
-    has is taken, at least 64, so the bias toward small values is below 2**-32 for spans below 2**32.
+    has is taken, at least 64, so the bias toward small values is below 2**-32 for spans below
+    2**32.
 
     >>> from rtfunc.random import key
     >>> randint(key(0), (4,), 0, 10)
@@ -248,10 +256,10 @@ def bernoulli(
     shape: int | Sequence[int] | None = None,
     mode: str = "low",
 ) -> Array:
-    """Random booleans that are True with probability `p`; `p` broadcasts to `shape`, by default its own.
+    """Random booleans that are True with probability `p`, which broadcasts to `shape`.
 
-    With mode "low" a probability is resolved to one step of a uniform float (1.2e-7 in float32), with
-    "high" to its square, at twice the cost.
+    The shape is that of `p` by default. With mode "low" a probability is resolved to one step of a
+    uniform float (1.2e-7 in float32), with "high" to its square, at twice the cost.
 
     >>> from rtfunc.random import key
     >>> bernoulli(key(0), 0.5, (4,))
@@ -260,7 +268,9 @@ def bernoulli(
     key_words = words("bernoulli", key)
     p = as_array("random.bernoulli", p)
     if mode not in ("low", "high"):
-        raise ArgumentError(at_user_line(f"random.bernoulli: mode is 'low' or 'high', not {mode!r}."))
+        raise ArgumentError(
+            at_user_line(f"random.bernoulli: mode is 'low' or 'high', not {mode!r}.")
+        )
     if p.dtype not in dtypes.floats:
         raise DtypeError(
             at_user_line(f"random.bernoulli takes floats as probabilities, not {p.aval}.")
@@ -269,8 +279,6 @@ def bernoulli(
     if mode == "low":
         return lt(draw_uniform(key_words, shape, p.dtype), broadcast_to(p, shape))
     both = draw_uniform(key_words, (2, *shape), p.dtype)
-    first, second = (
-        reshape_p.bind(slice_in_dim(both, i, i + 1), shape=shape) for i in range(2)
-    )
+    first, second = (reshape_p.bind(slice_in_dim(both, i, i + 1), shape=shape) for i in range(2))
     step = scalar(2.0 ** -int(dtypes.finfo(p.dtype).nmant), p.dtype)
     return lt(mul(second, step), sub(p, first))

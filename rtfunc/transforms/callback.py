@@ -1,4 +1,4 @@
-"""Python functions called from traced code: `pure_callback`, `io_callback`, `debug_callback`, printing.
+"""Python functions called from traced code: `pure_callback`, `io_callback`, debug printing.
 
 They take and return pytrees. What the callback raises reaches the user as it is. Depends on
 `ops.callback`.
@@ -26,9 +26,7 @@ class _TreeCallback:
 
     __slots__ = ("function", "in_tree", "operation", "out_tree")
 
-    def __init__(
-        self, operation: str, function: Callable[..., Any], in_tree: Any, out_tree: Any
-    ):
+    def __init__(self, operation: str, function: Callable[..., Any], in_tree: Any, out_tree: Any):
         self.operation = operation
         self.function = function
         self.in_tree = in_tree
@@ -112,15 +110,15 @@ def pure_callback(
 
     Arguments:
       callback: the function; gets its arguments with read-only NumPy arrays as leaves.
-      result_shape_dtypes: pytree of `ShapeDtypeStruct`s (anything with `shape` and `dtype`) that says
-        what it returns.
+      result_shape_dtypes: pytree of `ShapeDtypeStruct`s (anything with `shape` and `dtype`) that
+        says what it returns.
       vmap_method: what `vmap` does: "sequential" calls it for one member after the other;
-        "broadcast_all" calls it once with a leading batch axis on all arrays, "expand_dims" with one of
-        size 1 where an argument is not mapped, and the result has the batch axis in front; None is an
-        error.
+        "broadcast_all" calls it once with a leading batch axis on all arrays, "expand_dims" with
+        one of size 1 where an argument is not mapped, and the result has the batch axis in front;
+        None is an error.
 
-    Raises `UnsupportedError` under differentiation (give it a rule with `custom_jvp`), and `ShapeError`,
-    `DtypeError` or `TreeError` when the results are not as announced.
+    Raises `UnsupportedError` under differentiation (give it a rule with `custom_jvp`), and
+    `ShapeError`, `DtypeError` or `TreeError` when the results are not as announced.
 
     >>> import numpy as np, rtfunc as rf
     >>> rf.pure_callback(np.sort, rf.ShapeDtypeStruct((3,), "int32"), np.array([2, 3, 1], "int32"))
@@ -132,9 +130,7 @@ def pure_callback(
                 f"pure_callback: vmap_method is one of {VMAP_METHODS}, not {vmap_method!r}."
             )
         )
-    return _call(
-        "pure_callback", callback, result_shape_dtypes, args, kwargs, vmap_method, False
-    )
+    return _call("pure_callback", callback, result_shape_dtypes, args, kwargs, vmap_method, False)
 
 
 def io_callback(
@@ -146,8 +142,8 @@ def io_callback(
 ) -> Any:
     """As `pure_callback`, for a function with effects: called exactly once for each execution.
 
-    Effects happen in the order of the program, with or without `ordered`. Under `vmap` it is called once
-    for each member, in order.
+    Effects happen in the order of the program, with or without `ordered`. Under `vmap` it is called
+    once for each member, in order.
 
     >>> import rtfunc as rf
     >>> seen = []
@@ -163,8 +159,8 @@ def debug_callback(
 ) -> None:
     """Call `callback(*args, **kwargs)` for its effect when the values are known.
 
-    It gets NumPy arrays and what it returns is ignored. Differentiation calls it with the values of the
-    function itself; `vmap` calls it once for each member, in order.
+    It gets NumPy arrays and what it returns is ignored. Differentiation calls it with the values of
+    the function itself; `vmap` calls it once for each member, in order.
 
     >>> import rtfunc as rf
     >>> rf.jit(lambda x: debug_callback(lambda v: print(v), x))(1.5)
@@ -191,8 +187,8 @@ def debug_print(format: str, *args: Any, ordered: bool = True, **kwargs: Any) ->
     """Print `format.format(*args, **kwargs)` when the values are known; `rtfunc.debug.print`.
 
     Works inside `jit`, `vmap` (a line for each member) and differentiation. Arguments are arrays,
-    pytrees of arrays, or anything else, which is formatted as it is. Raises `ArgumentError` when fields
-    and arguments do not match.
+    pytrees of arrays, or anything else, which is formatted as it is. Raises `ArgumentError` when
+    fields and arguments do not match.
 
     >>> import rtfunc as rf
     >>> rf.jit(lambda x: debug_print("x = {x:.2f}", x=x))(1.5)

@@ -127,5 +127,5 @@ def test_every_part_gets_a_key_of_its_own():
 
 
 def test_a_key_with_a_dot_is_refused():
-    with pytest.raises(ArgumentError, match="the key 'a.b' is empty or holds a dot"):
+    with pytest.raises(ArgumentError, match=r"the key 'a\.b' is empty or holds a dot"):
         nn.sequential({"a.b": nn.relu})

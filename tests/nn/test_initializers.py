@@ -81,5 +81,5 @@ def test_unknown_names_are_refused():
         init.variance_scaling(1.0, "fan")
     with pytest.raises(ArgumentError, match="distribution is uniform, normal or truncated_normal"):
         init.variance_scaling(1.0, "fan_in", "gamma")
-    with pytest.raises(ArgumentError, match="gain is known for .*, not for 'sin'"):
+    with pytest.raises(ArgumentError, match=r"gain is known for .*, not for 'sin'"):
         init.gain("sin")

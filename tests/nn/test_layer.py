@@ -1,4 +1,4 @@
-"""The layer contract: own layers, functions as layers, specs, keys, and errors with the layer's path."""
+"""The layer contract: own layers, functions as layers, specs, keys, errors with paths."""
 
 import functools
 
@@ -107,7 +107,7 @@ def test_repr_shows_the_parts():
 
 def test_layers_are_hashable_static_arguments():
     layer = nn.dense(2)
-    params, state = layer.init(KEY, (1, 3))
+    params, _ = layer.init(KEY, (1, 3))
     run = jit(lambda layer, params, x: layer.apply(params, {}, x)[0], static_argnums=0)
     assert run(layer, params, rnp.ones((4, 3))).shape == (4, 2)
 
@@ -142,9 +142,11 @@ def test_an_error_of_a_users_function_gets_a_note_with_the_path():
 
 
 def test_forgetting_to_call_a_layer_is_explained():
-    model = nn.sequential(nn.dropout, nn.dense(2))
-    with pytest.raises(ArgumentError, match=r"nn.dropout makes a layer .* write nn.dropout\(...\)"):
-        model.init(KEY, (1, 3))
+    with pytest.raises(ArgumentError, match=r"dropout makes a layer .* write dropout\(...\)"):
+        nn.sequential(nn.dropout, nn.dense(2))
+    model = nn.sequential(lambda x: nn.dense(2))
+    with pytest.raises(ArgumentError, match="In layer '0': <lambda> makes a layer"):
+        model.apply({}, {}, rnp.ones(2))
 
 
 def test_calling_a_layer_is_explained():
@@ -162,7 +164,9 @@ def test_leaving_out_the_state_is_explained():
 
 
 def test_what_is_not_a_layer_is_named():
-    with pytest.raises(DtypeError, match="sequential takes layers and functions of arrays.*int: 3"):
+    with pytest.raises(
+        DtypeError, match=r"sequential takes layers and functions of arrays.*int: 3"
+    ):
         nn.sequential(3)
 
 

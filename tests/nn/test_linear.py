@@ -86,8 +86,8 @@ def test_dense_begins_with_pytorchs_distribution():
     for values in params.values():
         values = np.asarray(values)
         assert abs(values).max() <= bound
-        # A uniform distribution within the bound has this standard deviation; 400 values of the bias
-        # estimate it to a few per cent.
+        # A uniform distribution within the bound has this standard deviation; 400 values of the
+        # bias estimate it to a few per cent.
         assert values.std() == pytest.approx(bound / math.sqrt(3), rel=0.08)
         assert abs(values.mean()) < bound * 0.1
 
@@ -158,7 +158,7 @@ def test_embedding_refuses_float_indices():
 def test_a_layer_size_is_a_positive_integer():
     with pytest.raises(ArgumentError, match="dense: features is a positive integer, but got 0"):
         nn.dense(0)
-    with pytest.raises(ArgumentError, match="features is a positive integer, but got 2.5"):
+    with pytest.raises(ArgumentError, match=r"features is a positive integer, but got 2\.5"):
         nn.dense(2.5)
 
 

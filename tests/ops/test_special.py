@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-import rtfunc.numpy  # noqa: F401
+import rtfunc.numpy
 from rtfunc.core.errors import DtypeError
 from rtfunc.ops.multiply_add import fma
 from rtfunc.ops.special import erf, erf_inv, erfc, normal_from_uniform
@@ -41,13 +41,17 @@ def test_erf_is_within_1_ulp(dtype):
     assert worst_error(erf(x), mpmath.erf, x) < 1.0
 
 
-@pytest.mark.parametrize(("dtype", "limit", "last"), [("float32", 1.0, 9.0), ("float64", 2.5, 26.0)])
+@pytest.mark.parametrize(
+    ("dtype", "limit", "last"), [("float32", 1.0, 9.0), ("float64", 2.5, 26.0)]
+)
 def test_erfc_is_within_its_limit(dtype, limit, last):
     x = points((-6, 9, 600), (-1.5, 1.5, 600), (8, last, 400), dtype=dtype)
     assert worst_error(erfc(x), mpmath.erfc, x) < limit
 
 
-@pytest.mark.parametrize(("dtype", "limit", "gap"), [("float32", 1.0, 1e-6), ("float64", 4.0, 1e-15)])
+@pytest.mark.parametrize(
+    ("dtype", "limit", "gap"), [("float32", 1.0, 1e-6), ("float64", 4.0, 1e-15)]
+)
 def test_erf_inv_is_within_its_limit(dtype, limit, gap):
     near_1 = (1 - np.geomspace(gap, 0.5, 300)).astype(dtype)
     x = np.concatenate([points((-1, 1, 600), (-1e-4, 1e-4, 50), dtype=dtype), near_1])

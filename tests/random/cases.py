@@ -1,7 +1,7 @@
 """Draws whose values are compared with jax's bit for bit, in recorded form and against jax itself.
 
-Each case is the name of a function of `random`, and its arguments after the key. `draw` makes it with
-either module.
+Each case is the name of a function of `random`, and its arguments after the key. `draw` makes it
+with either module.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def _cases() -> list[Case]:
         cases += [("bits", {"shape": shape, "dtype": d}) for d in UNSIGNED]
         for dtype, bounds in itertools.product(FLOATS, ((0.0, 1.0), (-2.5, 7.1))):
             low, high = bounds
-            cases.append(("uniform", {"shape": shape, "dtype": dtype, "minval": low, "maxval": high}))
+            cases.append(
+                ("uniform", {"shape": shape, "dtype": dtype, "minval": low, "maxval": high})
+            )
         for dtype in (*SIGNED, *UNSIGNED):
             ranges = _integer_ranges(dtype) if shape == (2, 3) else [(0, 10), (3, 101)]
             cases += [

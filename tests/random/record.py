@@ -1,9 +1,9 @@
 """Write `recorded.json`: what `jax.random` draws for the cases of `cases.py`.
 
-Run as `python -m tests.random.record` where jax is installed. The recorded file was made with jax 0.10.2
-on an x86-64 CPU, in its default configuration (`jax_threefry_partitionable` on), with
-`jax_enable_x64` only for cases of 64-bit dtypes. It holds for each case and key the dtype, shape and a
-SHA-256 of the bytes, and values of a few draws in full.
+Run as `python -m tests.random.record` where jax is installed. The recorded file was made with jax
+0.10.2 on an x86-64 CPU, in its default configuration (`jax_threefry_partitionable` on), with
+`jax_enable_x64` only for cases of 64-bit dtypes. It holds for each case and key the dtype, shape
+and a SHA-256 of the bytes, and values of a few draws in full.
 """
 
 from __future__ import annotations

@@ -87,7 +87,9 @@ DRAWS = {
     "permuted rows": lambda key: random.permutation(key, np.arange(12.0).reshape(4, 3)),
     "choice": lambda key: random.choice(key, np.arange(5.0), (3,)),
     "weighted choice": lambda key: random.choice(key, 4, (3,), p=np.array([0.1, 0.2, 0.3, 0.4])),
-    "distinct choice": lambda key: random.choice(key, 4, (3,), False, np.array([0.1, 0.2, 0.3, 0.4])),
+    "distinct choice": lambda key: random.choice(
+        key, 4, (3,), False, np.array([0.1, 0.2, 0.3, 0.4])
+    ),
     "categorical": lambda key: random.categorical(key, np.arange(6.0).reshape(2, 3)),
 }
 
@@ -96,13 +98,13 @@ DRAWS = {
 def test_draws_under_transforms_are_the_same(draw):
     """Staged, and batched over keys, they are what single eager draws are."""
     expected = np.asarray(draw(KEY))
-    # jit may fuse multiplications and additions in other ways
-    same = {"rtol": 1e-6} if expected.dtype.kind in "fc" else {"rtol": 0}
+    # logarithms and fused multiplications may round otherwise in compiled code
+    same = {"rtol": 1e-6, "atol": 1e-6} if expected.dtype.kind in "fc" else {"rtol": 0}
     np.testing.assert_allclose(jit(draw)(KEY), expected, **same)
     np.testing.assert_allclose(jit(lambda: draw(KEY))(), expected, **same)
     keys = random.split(KEY, 4)
     looped = np.stack([np.asarray(draw(keys[i])) for i in range(4)])
-    np.testing.assert_array_equal(vmap(draw)(keys), looped)
+    np.testing.assert_allclose(vmap(draw)(keys), looped, **same)
     np.testing.assert_allclose(jit(vmap(draw, in_axes=1))(keys.T), looped, **same)
 
 
@@ -213,12 +215,20 @@ def test_categories_have_their_probabilities():
     [
         (lambda: random.key(1.5), DtypeError, r"random.key takes an integer seed, not float32"),
         (lambda: random.key(np.arange(2)), ShapeError, r"scalar seed.*\(2,\).*vmap"),
-        (lambda: random.bits(7), DtypeError, r"random.bits takes a key, a uint32 array of shape \(2,\)"),
+        (
+            lambda: random.bits(7),
+            DtypeError,
+            r"random.bits takes a key, a uint32 array of shape \(2,\)",
+        ),
         (lambda: random.normal(np.zeros(2)), DtypeError, "random.normal takes a key.*float64"),
         (lambda: random.uniform(random.split(KEY)), ShapeError, r"takes one key.*\(2, 2\).*vmap"),
         (lambda: random.fold_in(KEY, 1.0), DtypeError, "random.fold_in takes an integer"),
         (lambda: random.fold_in(KEY, np.arange(2)), ShapeError, "random.fold_in takes a scalar"),
-        (lambda: random.bits(KEY, (), "int32"), DtypeError, "unsigned integers, but dtype is int32"),
+        (
+            lambda: random.bits(KEY, (), "int32"),
+            DtypeError,
+            "unsigned integers, but dtype is int32",
+        ),
         (lambda: random.uniform(KEY, (), "int32"), DtypeError, "random.uniform returns float16"),
         (lambda: random.uniform(KEY, (-1,)), ShapeError, "not negative"),
         (
@@ -232,17 +242,29 @@ def test_categories_have_their_probabilities():
             "random.normal returns float16, bfloat16, float32 or float64, but dtype is float8",
         ),
         (lambda: random.randint(KEY, (), 0.0, 2), DtypeError, "integers as bounds, not float32"),
-        (lambda: random.randint(KEY, (), 0, 2, "float32"), DtypeError, "returns integers, but dtype"),
+        (
+            lambda: random.randint(KEY, (), 0, 2, "float32"),
+            DtypeError,
+            "returns integers, but dtype",
+        ),
         (
             lambda: random.randint(KEY, (), np.zeros(2, int), 2),
             ShapeError,
             r"parameters of shape \(2,\) do not broadcast to the shape \(\) of the result",
         ),
         (lambda: random.bernoulli(KEY, 1), DtypeError, "floats as probabilities, not int32"),
-        (lambda: random.bernoulli(KEY, 0.5, (), "mid"), ArgumentError, "'low' or 'high', not 'mid'"),
+        (
+            lambda: random.bernoulli(KEY, 0.5, (), "mid"),
+            ArgumentError,
+            "'low' or 'high', not 'mid'",
+        ),
         (lambda: random.permutation(KEY, 2.0), DtypeError, "a static integer, not 2.0"),
         (lambda: random.choice(KEY, 0, (2,)), ArgumentError, "empty population"),
-        (lambda: random.choice(KEY, 3, (4,), False), ArgumentError, "cannot draw 4 elements from 3"),
+        (
+            lambda: random.choice(KEY, 3, (4,), False),
+            ArgumentError,
+            "cannot draw 4 elements from 3",
+        ),
         (lambda: random.choice(KEY, 3, (), p=np.ones(2)), ShapeError, r"must be \(3,\)"),
         (
             lambda: random.categorical(KEY, np.zeros((2, 3)), shape=(4,)),

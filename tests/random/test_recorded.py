@@ -1,4 +1,4 @@
-"""Draws are what jax.random draws: against recorded values, and against jax where it is installed."""
+"""Draws are what jax.random draws: against recorded values, and jax where it is installed."""
 
 from __future__ import annotations
 

@@ -114,12 +114,12 @@ def test_sequential_vmap_nests_and_takes_empty_batches():
 def test_vmap_needs_a_method():
     with pytest.raises(UnsupportedError, match=r'cannot be mapped by vmap .* vmap_method="seq'):
         vmap(lambda x: pure_callback(np.sort, VECTOR, x))(X)
-    with pytest.raises(ArgumentError, match="vmap_method is one of .*, not 'loop'"):
+    with pytest.raises(ArgumentError, match=r"vmap_method is one of .*, not 'loop'"):
         pure_callback(np.sort, VECTOR, X[0], vmap_method="loop")
 
 
 def test_derivatives_are_refused_with_advice():
-    with pytest.raises(UnsupportedError, match="pure_callback has no derivative.*custom_jvp"):
+    with pytest.raises(UnsupportedError, match=r"pure_callback has no derivative.*custom_jvp"):
         grad(lambda x: rnp.sum(pure_callback(np.sin, VECTOR, x)))(X[0])
 
 
@@ -135,7 +135,9 @@ def test_results_must_be_as_announced():
     x = X[0]
     with pytest.raises(ShapeError, match=r"shape \(\) as result 0, but float64\[3\] was announced"):
         pure_callback(np.sum, VECTOR, x)
-    with pytest.raises(DtypeError, match=r"dtype float64 as result 0, but int32\[3\] was announced"):
+    with pytest.raises(
+        DtypeError, match=r"dtype float64 as result 0, but int32\[3\] was announced"
+    ):
         pure_callback(np.sin, Aval((3,), "int32"), x)
     with pytest.raises(TreeError, match="pure_callback: the callback returned the structure"):
         pure_callback(lambda v: (v, v), VECTOR, x)
@@ -227,7 +229,9 @@ def test_print_under_transforms(capsys):
 
 
 def test_print_checks_its_fields_when_it_is_called():
-    with pytest.raises(ArgumentError, match=r"debug.print: the format '\{y\}' .* no argument for field y"):
+    with pytest.raises(
+        ArgumentError, match=r"debug.print: the format '\{y\}' .* no argument for field y"
+    ):
         jit(lambda x: debug_print("{y}", x=x))(1.0)
     with pytest.raises(ArgumentError, match="no field for argument x"):
         debug_print("plain", x=1)

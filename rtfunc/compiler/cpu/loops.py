@@ -147,6 +147,8 @@ class _Printer:
             [0, *(n.stage for n in kernel.nodes if n.full), *(n.stage for n in self._reduces())]
         )
         self.index: dict[int, ir.Value] = {}
+        #: What a computed start adds to the offset of the load at hand.
+        self.moved: ir.Value | None = None
         self.scratch: dict[Node, ir.Value] = {}
 
     # Shape of the loops.
@@ -524,7 +526,7 @@ class _Printer:
     def _scalar_offset(self, offset: Affine) -> ir.Value:
         """The part of an offset that does not come from the vectorised axis."""
         b = self.b
-        total: ir.Value | None = None
+        total: ir.Value | None = self.moved
         for a, c in enumerate(offset.coefficients):
             if c and a != self.axis and self.kernel.domain[a] > 1:
                 term = self.index[a] if c == 1 else b.mul(self.index[a], i64(c))
@@ -580,6 +582,46 @@ class _Printer:
         variable, offset = node.params["variable"], node.params["offset"]
         b = self.b
         element = memory_type(node.dtype)
+        starts = [self._value(a, span) for a in node.args]
+        if any(isinstance(s[0].type, ir.VectorType) for s in starts):
+            assert span is not None
+            return self._load_lanes(node, starts, span)
+        self.moved = None
+        for start, stride in zip(starts, node.params.get("strides", ())):
+            term = b.mul(start[0], i64(stride))
+            self.moved = term if self.moved is None else b.add(self.moved, term)
+        try:
+            return self._load_moved(node, variable, offset, element, span)
+        finally:
+            self.moved = None
+
+    def _load_lanes(
+        self, node: Node, starts: list[list[ir.Value]], span: _Span
+    ) -> list[ir.Value]:
+        """Every lane reads at a position of its own."""
+        b, offset = self.b, node.params["offset"]
+        element = memory_type(node.dtype)
+        index_type = ir.VectorType(i64, self.lanes)
+        result = []
+        for k in range(span.count):
+            first, step = self._lane_offset(offset, span, k)
+            steps = ir.Constant(index_type, [i64(step * lane) for lane in range(self.lanes)])
+            total = b.add(self._splat(first), steps)
+            for start, stride in zip(starts, node.params["strides"]):
+                value = self._spread(start, span.count)[k]
+                total = b.add(total, b.mul(value, literal(index_type, stride)))
+            gathered: ir.Value = literal(ir.VectorType(element, self.lanes), 0)
+            for lane in range(self._tail(span, k)):
+                at = b.extract_element(total, ir.IntType(32)(lane))
+                single = b.load(self._address(node.params["variable"], at), typ=element)
+                gathered = b.insert_element(gathered, single, ir.IntType(32)(lane))
+            result.append(from_memory(b, gathered, node.dtype))
+        return result
+
+    def _load_moved(
+        self, node: Node, variable: Variable, offset: Affine, element: ir.Type, span: _Span | None
+    ) -> list[ir.Value]:
+        b = self.b
         c = offset.coefficients[self.axis] if span is not None else 0
         if not c or self.kernel.domain[self.axis] == 1:
             address = self._address(variable, self._scalar_offset(offset))

@@ -1,0 +1,1 @@
+"""What people look at: progress, training curves, drawings of graphs and trees."""

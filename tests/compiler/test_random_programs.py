@@ -1,0 +1,195 @@
+"""Random programs: native code computes what the reference backend computes.
+
+Runs briefly with the suite. For long:
+
+    RTFUNC_FUZZ_EXAMPLES=20000 python -m pytest tests/compiler/test_random_programs.py
+
+A failure prints the smallest Graph that was found.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+import rtfunc as rf
+import rtfunc.numpy as rnp
+from rtfunc import lax
+from rtfunc.compiler.native import Executable
+from rtfunc.core.array import Array
+from rtfunc.core.graph import evaluate
+
+EXAMPLES = int(os.environ.get("RTFUNC_FUZZ_EXAMPLES", "60"))
+SHAPES = [(), (1,), (3,), (4, 3), (3, 4), (1, 4), (2, 1, 3), (17,), (5, 17), (2, 3, 4)]
+
+
+def _same_shape(x, y):
+    """Two values that broadcast: the second is reduced to a scalar where it does not fit."""
+    try:
+        np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        y = rnp.sum(y)
+    return x, y
+
+
+def _reshape(x, k):
+    shapes = [(x.size,), (1, x.size), (x.size, 1), (*x.shape, 1)]
+    if x.size % 2 == 0 and x.size:
+        shapes.append((2, x.size // 2))
+    return rnp.reshape(x, shapes[k % len(shapes)])
+
+
+def _axis(x, k):
+    return k % x.ndim if x.ndim else None
+
+
+def _concatenate(x, y, k):
+    if not x.ndim:
+        return rnp.stack([x, rnp.mean(y)])
+    axis = k % x.ndim
+    return rnp.concatenate([x, rnp.zeros(x.shape, x.dtype) + rnp.mean(y), x], axis=axis)
+
+
+def _softmax(x, k):
+    axis = _axis(x, k)
+    e = rnp.exp(x - rnp.max(x, axis=axis, keepdims=True))
+    return e / rnp.sum(e, axis=axis, keepdims=True)
+
+
+def _normalized(x, k):
+    axis = _axis(x, k)
+    m = rnp.mean(x, axis=axis, keepdims=True)
+    return (x - m) / rnp.sqrt(rnp.mean((x - m) ** 2, axis=axis, keepdims=True) + 1.0)
+
+
+def _matmul(x, y):
+    x = rnp.atleast_2d(x)
+    return x @ rnp.swapaxes(rnp.broadcast_to(rnp.mean(y), x.shape) + x, -1, -2)
+
+
+def _scan(x, k):
+    if not x.ndim:
+        return x
+    return lax.scan(
+        lambda c, v: (rnp.tanh(c + v), c * v), rnp.zeros(x.shape[1:]), x, reverse=bool(k % 2)
+    )[1]
+
+
+def _while(x, k):
+    return lax.while_loop(
+        lambda c: c[0] < k % 4, lambda c: (c[0] + 1, rnp.sin(c[1]) + 0.5), (0, x)
+    )[1]
+
+
+def _cond(x, k):
+    return lax.cond(rnp.sum(x) > k % 3 - 1, rnp.cos, lambda v: v * 0.5, x)
+
+
+def _pad(x, k):
+    return rnp.pad(x, [(k % 3, k % 2)] * x.ndim, constant_values=0.5) if x.ndim else x
+
+
+def _index(x, k):
+    if not x.ndim or not x.shape[0]:
+        return x
+    choices = [x[0], x[-1:], x[::-1], x[:, None] if x.ndim > 1 else x[None], x[..., ::2]]
+    return choices[k % len(choices)]
+
+
+def _gradient(x, k):
+    inner = [rnp.tanh, lambda v: _softmax(v, k), lambda v: _normalized(v, k), rnp.square]
+    return rf.grad(lambda v: rnp.sum(inner[k % 4](v) * rnp.cos(v)))(x)
+
+
+UNARY = {
+    "tanh": lambda x, k: rnp.tanh(x),
+    "exp": lambda x, k: rnp.exp(-rnp.abs(x)),
+    "log1p": lambda x, k: rnp.log1p(rnp.abs(x)),
+    "square": lambda x, k: rnp.square(rnp.clip(x, -3, 3)),
+    "sum": lambda x, k: rnp.sum(x, axis=_axis(x, k)),
+    "max": lambda x, k: rnp.max(x, axis=_axis(x, k), keepdims=bool(k % 2)),
+    "mean": lambda x, k: rnp.mean(x, axis=_axis(x, k), keepdims=True),
+    "transpose": lambda x, k: rnp.transpose(x),
+    "reshape": _reshape,
+    "broadcast": lambda x, k: rnp.broadcast_to(x, (2, *x.shape)) if x.ndim < 4 else x,
+    "flip": lambda x, k: rnp.flip(x),
+    "index": _index,
+    "pad": _pad,
+    "softmax": _softmax,
+    "normalized": _normalized,
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+    "gradient": _gradient,
+    "sort": lambda x, k: rnp.sort(x) if x.ndim else x,
+    "cumsum": lambda x, k: rnp.cumsum(x, axis=-1) if x.ndim else x,
+    "round": lambda x, k: rnp.round(x * 4),
+    "bool": lambda x, k: (x > 0).astype(rnp.float32),
+    "half": lambda x, k: x.astype(rnp.float16).astype(rnp.float32),
+    "jit": lambda x, k: rf.jit(lambda v: rnp.sin(v) * k)(x),
+    "vmap": lambda x, k: rf.vmap(lambda v: _softmax(v, 0) + k)(x) if x.ndim else x,
+}
+BINARY = {
+    "add": lambda x, y, k: rnp.add(*_same_shape(x, y)),
+    "sub": lambda x, y, k: rnp.subtract(*_same_shape(x, y)),
+    "mul": lambda x, y, k: rnp.multiply(*_same_shape(rnp.tanh(x), y)),
+    "div": lambda x, y, k: (lambda a, b: a / (1.0 + rnp.abs(b)))(*_same_shape(x, y)),
+    "where": lambda x, y, k: (lambda a, b: rnp.where(a > b, a, b * 0.5))(*_same_shape(x, y)),
+    "maximum": lambda x, y, k: rnp.maximum(*_same_shape(x, y)),
+    "concatenate": _concatenate,
+    "matmul": lambda x, y, k: _matmul(x, y),
+}
+
+step = st.one_of(
+    st.tuples(st.sampled_from(sorted(UNARY)), st.integers(0, 9), st.just(0), st.integers(0, 5)),
+    st.tuples(
+        st.sampled_from(sorted(BINARY)), st.integers(0, 9), st.integers(0, 9), st.integers(0, 5)
+    ),
+)
+
+
+def program(steps):
+    """A function of a few arrays that applies the steps to earlier values and returns the last ones."""
+
+    def run(*inputs):
+        values = list(inputs)
+        for name, i, j, k in steps:
+            x = values[-1 - i % len(values)]
+            if name in UNARY:
+                out = UNARY[name](x, k)
+            else:
+                out = BINARY[name](x, values[-1 - j % len(values)], k)
+            if out.size <= 4000:
+                values.append(out)
+        return values[len(inputs) :][-3:] or values[:1]
+
+    return run
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize="RTFUNC_FUZZ_EXAMPLES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    shapes=st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3),
+    steps=st.lists(step, min_size=1, max_size=12),
+)
+def test_native_equals_reference(shapes, steps):
+    generator = np.random.default_rng(0)
+    inputs = [Array(np.asarray(generator.standard_normal(s), np.float32)) for s in shapes]
+    graph = rf.make_graph(program(steps))(*inputs)
+    note(str(graph))
+    with np.errstate(all="ignore"):
+        expected = evaluate(graph, inputs)
+    actual = Executable(graph)(inputs)
+    for a, e in zip(actual, expected, strict=True):
+        a, e = np.asarray(a), np.asarray(e)
+        assert a.dtype == e.dtype
+        assert a.shape == e.shape
+        # Sums in another order and 4-ulp functions, through up to a dozen steps.
+        np.testing.assert_allclose(a, e, rtol=2e-3, atol=2e-3)

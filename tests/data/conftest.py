@@ -1,0 +1,27 @@
+"""Worker processes import `worker_datasets` by name: this folder is on their path."""
+
+import multiprocessing
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def _threads():
+    return {t for t in threading.enumerate() if t.name.startswith("rtfunc-data")}
+
+
+@pytest.fixture(autouse=True)
+def _no_workers_left():
+    """No test leaves a thread, a process, a descriptor or a named segment behind."""
+    segments = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    yield
+    assert not _threads()
+    assert not multiprocessing.active_children()
+    if segments:
+        named = set(os.listdir("/dev/shm")) - segments
+        assert not {name for name in named if "rtfunc" in name or name.startswith("psm_")}
