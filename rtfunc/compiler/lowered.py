@@ -17,7 +17,7 @@ from rtfunc.compiler.inline import (
 )
 from rtfunc.compiler.joins import join_pads
 from rtfunc.compiler.kernel import Affine
-from rtfunc.compiler.memory import Plan, plan_memory
+from rtfunc.compiler.memory import Plan, lifetimes, plan_memory
 from rtfunc.compiler.schedule import Call, Program, schedule
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation, Graph, Variable, sub_graphs
@@ -61,11 +61,33 @@ def _finish(program: Program) -> Lowered:
     for step in program.steps:
         if isinstance(step, Call) and step.equation.primitive.name in control_flow:
             inner[step.equation] = [_lower_inner(g) for g in sub_graphs(step.equation)]
+    _write_in_place(program)
     fixed = {*program.inputs, *program.constants, *(program.base(v) for v in program.outputs)}
     plan = plan_memory(
         program, fixed, lambda call: workspace_bytes(call, inner.get(call.equation, []))
     )
     return Lowered(program, plan, inner)
+
+
+#: Calls that change a copy of their first operand.
+_updates = ("scatter", "dynamic_update_slice")
+
+
+def _write_in_place(program: Program) -> None:
+    """Let calls that update an operand work on its buffer, where nothing reads it afterwards."""
+    given = {*program.inputs, *program.constants}
+    for number, step in enumerate(program.steps):
+        if not isinstance(step, Call) or step.equation.primitive.name not in _updates:
+            continue
+        (out,) = step.equation.outputs
+        operand, others = program.base(step.operands[0][0]), [v for v, _ in step.operands[1:]]
+        if operand in given or operand in map(program.base, others):
+            continue
+        if program.base(out) is operand or operand in map(program.base, program.outputs):
+            continue
+        last = lifetimes(program)[operand][1]
+        if last == number:
+            program.aliases[operand] = program.base(out)
 
 
 def carry_avals(equation: Equation) -> list:

@@ -16,7 +16,7 @@ import numpy as np
 
 from rtfunc.core import dtypes, pytree
 from rtfunc.core.array import Array
-from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, TreeError, at_user_line
+from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, TreeError
 
 #: Makes an uninitialised array of a shape and dtype.
 Empty = Callable[[tuple[int, ...], np.dtype], np.ndarray]
@@ -68,9 +68,7 @@ def pad_collate(
            [ 4, -1, -1, -1]])
     """
     if not isinstance(multiple, int) or multiple < 1:
-        raise ArgumentError(
-            at_user_line(f"pad_collate: multiple must be a positive integer, not {multiple!r}.")
-        )
+        raise ArgumentError(f"pad_collate: multiple must be a positive integer, not {multiple!r}.")
     columns, treedef = _columns("pad_collate", items)
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     if pytree.structure(value) == pytree.structure(0):
@@ -98,11 +96,9 @@ def _columns(operation: str, items: Sequence[Any]) -> tuple[list[list[Any]], Any
         leaves, structure = pytree.flatten(items[number])
         if structure != treedef:
             raise TreeError(
-                at_user_line(
-                    f"{operation}: items 0 and {number} of the batch differ in structure: "
-                    f"{pytree.difference(items[0], items[number])}. "
-                    "Lists are containers: make them NumPy arrays (and use pad_collate)."
-                )
+                f"{operation}: items 0 and {number} of the batch differ in structure: "
+                f"{pytree.difference(items[0], items[number])}. "
+                "Lists are containers: make them NumPy arrays (and use pad_collate)."
             )
         for column, leaf in zip(columns, leaves):
             column.append(leaf)
@@ -121,19 +117,15 @@ def _rows(operation: str, items: Sequence[Any], number: int, column: list[Any]) 
     for i, x in enumerate(column):
         if not isinstance(x, _arrays):
             raise DtypeError(
-                at_user_line(
-                    f"{operation}: the items differ in type{_place(items, number)}: item 0 of the "
-                    f"batch has a {type(column[0]).__name__}, item {i} a {type(x).__name__}."
-                )
+                f"{operation}: the items differ in type{_place(items, number)}: item 0 of the "
+                f"batch has a {type(column[0]).__name__}, item {i} a {type(x).__name__}."
             )
         row = np.asarray(x)
         if rows and row.dtype != rows[0].dtype:
             raise DtypeError(
-                at_user_line(
-                    f"{operation}: the items differ in dtype{_place(items, number)}: item 0 of the "
-                    f"batch has {rows[0].dtype}, item {i} {row.dtype}. "
-                    "Convert them to one dtype in the dataset."
-                )
+                f"{operation}: the items differ in dtype{_place(items, number)}: item 0 of the "
+                f"batch has {rows[0].dtype}, item {i} {row.dtype}. "
+                "Convert them to one dtype in the dataset."
             )
         rows.append(row)
     return rows
@@ -144,11 +136,9 @@ def _stack(items: Sequence[Any], number: int, rows: list[np.ndarray], empty: Emp
     for i, row in enumerate(rows):
         if row.shape != shape:
             raise ShapeError(
-                at_user_line(
-                    f"default_collate: the items differ in shape{_place(items, number)}: item 0 of "
-                    f"the batch has {shape}, item {i} {row.shape}. Bring them to one shape in the "
-                    "dataset, or pass collate=rtfunc.data.pad_collate."
-                )
+                f"default_collate: the items differ in shape{_place(items, number)}: item 0 of "
+                f"the batch has {shape}, item {i} {row.shape}. Bring them to one shape in the "
+                "dataset, or pass collate=rtfunc.data.pad_collate."
             )
     out = empty((len(rows), *shape), rows[0].dtype)
     for i, row in enumerate(rows):
@@ -172,11 +162,9 @@ def _pad(
         sizes = [size for axis, size in enumerate(row.shape) if axis not in padded]
         if row.ndim != ndim or sizes != fixed:
             raise ShapeError(
-                at_user_line(
-                    f"pad_collate: the items differ{_place(items, number)} in other axes than "
-                    f"{sorted(padded)}, which are padded: item 0 of the batch has shape "
-                    f"{rows[0].shape}, item {i} {row.shape}. Name all axes to pad in axis=."
-                )
+                f"pad_collate: the items differ{_place(items, number)} in other axes than "
+                f"{sorted(padded)}, which are padded: item 0 of the batch has shape "
+                f"{rows[0].shape}, item {i} {row.shape}. Name all axes to pad in axis=."
             )
     largest = [max(row.shape[axis] for row in rows) for axis in range(ndim)]
     shape = [
@@ -208,16 +196,12 @@ def _plain(operation: str, items: Sequence[Any], number: int, column: list[Any])
     if len(types) > 1:
         i = next(i for i, x in enumerate(column) if type(x) is not type(column[0]))
         raise DtypeError(
-            at_user_line(
-                f"{operation}: the items differ in type{_place(items, number)}: item 0 of the "
-                f"batch has a {type(column[0]).__name__}, item {i} a {type(column[i]).__name__}."
-            )
+            f"{operation}: the items differ in type{_place(items, number)}: item 0 of the "
+            f"batch has a {type(column[0]).__name__}, item {i} a {type(column[i]).__name__}."
         )
     name = f"{type(column[0]).__module__}.{type(column[0]).__qualname__}"
     raise DtypeError(
-        at_user_line(
-            f"{operation} makes batches of arrays, numbers and strings, but the items hold a "
-            f"{name.removeprefix('builtins.')}{_place(items, number)}. Convert it in the dataset "
-            "(an image with numpy.asarray), or pass a collate function of your own."
-        )
+        f"{operation} makes batches of arrays, numbers and strings, but the items hold a "
+        f"{name.removeprefix('builtins.')}{_place(items, number)}. Convert it in the dataset "
+        "(an image with numpy.asarray), or pass a collate function of your own."
     )

@@ -323,10 +323,8 @@ class LoaderIterator(Iterator[Any]):
                 return batch
         except BaseException as error:
             self.close()
-            error.add_note(
-                f"for batch {self._progress.position} of epoch {self._progress.epoch} of "
-                f"{self._loader!r}"
-            )
+            place = f"batch {self._progress.position} of epoch {self._progress.epoch}"
+            error.add_note(at_user_line(f"for {place} of {self._loader!r}"))
             if isinstance(error, StopIteration):  # it would end the loop as if all were well
                 raise RuntimeError("The dataset raised StopIteration.") from error
             raise

@@ -217,7 +217,7 @@ def _extreme(
             )
         edge = dtypes.lowest if operation == "max" else dtypes.highest
         x = _selected(operation, x, where, edge(dtypes.real_of(x.dtype)))
-    if initial is None and 0 in x.shape and any(x.shape[a] == 0 for a in axes):
+    if initial is None and 0 in {x.shape[a] for a in axes}:
         raise ShapeError(
             at_user_line(
                 f"{operation} of no elements: shape {x.shape} over axes {axes} has none, and "

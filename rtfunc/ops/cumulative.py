@@ -177,13 +177,13 @@ cumlogsumexp_p = _fold(
 )
 
 
-def _function(primitive: Primitive, doc: str, prepare: Callable[[str, ArrayLike], Any]) -> Any:
+def _function(primitive: Primitive, doc: str, prepare: Callable[[str, ArrayLike], Array]) -> Any:
     name = primitive.name
 
     def function(x: ArrayLike, axis: int = 0, reverse: bool = False) -> Array:
-        x = prepare(name, x)
-        number = normalize_axis(name, axis, x.ndim)
-        return primitive.bind(x, axis=number, reverse=bool(reverse))
+        array = prepare(name, x)
+        number = normalize_axis(name, axis, array.ndim)
+        return primitive.bind(array, axis=number, reverse=bool(reverse))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -242,7 +242,7 @@ cumlogsumexp = _function(
     """log(sum(exp(x))) over the elements up to each place along `axis`, without overflow.
 
     >>> cumlogsumexp(np.array([1000.0, 1000.0], "float32"))
-    Array([1000.    , 1000.6931], dtype=float32)
+    Array([1000.    , 1000.6932], dtype=float32)
     """,
     lambda name, x: promote_inexact(name, x)[0],
 )

@@ -34,17 +34,17 @@ def linear_recurrence(
     With `reverse`, h[i] = decay[i] * h[i + 1] + x[i]. The operands broadcast against each other.
     Raises `AxisError` for an axis that x does not have and `DtypeError` for booleans.
 
-    >>> linear_recurrence(np.float32(0.5), np.ones(4, "float32"))
+    >>> import rtfunc.numpy as rnp
+    >>> linear_recurrence(0.5, rnp.ones(4))
     Array([1.   , 1.5  , 1.75 , 1.875], dtype=float32)
     """
-    decay, x = promote("linear_recurrence", decay, x)
-    if decay.shape != x.shape:
-        shape = broadcast_shapes("linear_recurrence", decay.shape, x.shape)
-        decay, x = broadcast_to(decay, shape), broadcast_to(x, shape)
-    number = normalize_axis("linear_recurrence", axis, x.ndim)
-    if x.dtype == dtypes.bool_:
-        _infer(decay.aval, x.aval, axis=number, reverse=bool(reverse))
-    return linear_recurrence_p.bind(decay, x, axis=number, reverse=bool(reverse))
+    factors, terms = promote("linear_recurrence", decay, x)
+    shape = broadcast_shapes("linear_recurrence", factors.shape, terms.shape)
+    factors, terms = broadcast_to(factors, shape), broadcast_to(terms, shape)
+    number = normalize_axis("linear_recurrence", axis, len(shape))
+    if terms.dtype == dtypes.bool_:
+        _infer(factors.aval, terms.aval, axis=number, reverse=bool(reverse))
+    return linear_recurrence_p.bind(factors, terms, axis=number, reverse=bool(reverse))
 
 
 def _infer(decay: Aval, x: Aval, *, axis: int, reverse: bool) -> Aval:

@@ -44,7 +44,7 @@ def sort(
         number = normalize_axis("sort", axis, arrays[0].ndim)
         _infer(*(x.aval for x in arrays), axis=number, num_keys=num_keys)
         return tuple(sort_p.bind(*arrays, axis=number, num_keys=num_keys))
-    x = as_array("sort", operands)
+    x = as_array("sort", operands)  # type: ignore[arg-type]
     if num_keys != 1:
         _infer(x.aval, axis=0, num_keys=num_keys)
     return sort_p.bind(x, axis=normalize_axis("sort", axis, x.ndim), num_keys=1)[0]

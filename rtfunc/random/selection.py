@@ -44,7 +44,7 @@ def permutation(
 
     >>> from rtfunc.random import key
     >>> permutation(key(0), 5)
-    Array([3, 2, 4, 1, 0], dtype=int32)
+    Array([0, 1, 4, 3, 2], dtype=int32)
     """
     key_words = words("permutation", key)
     if not np.ndim(x):  # type: ignore[arg-type]

@@ -57,7 +57,9 @@ def test_items_that_do_not_fit_are_named():
         default_collate([{"x": (0, zeros(n))} for n in (3, 3, 4)])
     with pytest.raises(DtypeError, match=r"differ in dtype at \[0\]: .* float64, item 1 float32"):
         default_collate([(zeros(2),), (zeros(2, "float32"),)])
-    with pytest.raises(TreeError, match=r"items 0 and 1 of the batch differ in structure: .*\['b'\]"):
+    with pytest.raises(
+        TreeError, match=r"items 0 and 1 of the batch differ in structure: .*\['b'\]"
+    ):
         default_collate([{"a": 1}, {"a": 1, "b": 2}])
     with pytest.raises(TreeError, match="Lists are containers"):
         default_collate([[1, 2], [1, 2, 3]])

@@ -11,6 +11,7 @@ import pytest
 from worker_datasets import Faulty, Images, Uneven, count_in_shard, fail_in_shard, sum_and_names
 
 import rtfunc.numpy as rnp
+from rtfunc import tree
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, DeviceError, DtypeError, MissingDependencyError
 from rtfunc.data import (
@@ -31,8 +32,6 @@ from rtfunc.random import fold_in, key, permutation
 
 def values(batches):
     """Batches as nested lists, for comparing bit for bit."""
-    from rtfunc import tree
-
     return [tree.map(lambda x: x.tolist() if isinstance(x, Array) else x, b) for b in batches]
 
 
@@ -85,10 +84,8 @@ def test_batches_are_arrays_in_the_order_of_the_key():
 
 @makers
 def test_the_same_batches_for_any_number_of_threads(make):
-    expected = [values(make()) for _ in range(1)][0]
     loader = make()
     epochs = [values(loader), values(loader)]
-    assert epochs[0] == expected
     for count in (1, 2, 3, 7):
         loader = make(num_workers=count, prefetch=count)
         assert [values(loader), values(loader)] == epochs
@@ -99,8 +96,12 @@ def test_a_gathered_batch_is_the_collated_batch():
     gathered = DataLoader(data, 3, shuffle=True, key=key(0))
     collated = DataLoader([data[i] for i in range(7)], 3, shuffle=True, key=key(0))
     mapped = DataLoader(map(lambda item: item, data), 3, shuffle=True, key=key(0))
-    both = DataLoader(ConcatDataset([Subset(data, [0, 1]), Subset(data, range(2, 7))]), 3,
-                      shuffle=True, key=key(0))
+    both = DataLoader(
+        ConcatDataset([Subset(data, [0, 1]), Subset(data, range(2, 7))]),
+        3,
+        shuffle=True,
+        key=key(0),
+    )
     expected = values(gathered)
     assert values(collated) == values(mapped) == values(both) == expected
 
@@ -223,7 +224,12 @@ def test_shards_know_epoch_and_key():
     loader = DataLoader(iterable(note, shards=2), key=key(4))
     list(loader)
     list(loader)
-    assert [(s.index, s.count, s.epoch) for s in seen] == [(0, 2, 0), (1, 2, 0), (0, 2, 1), (1, 2, 1)]
+    assert [(s.index, s.count, s.epoch) for s in seen] == [
+        (0, 2, 0),
+        (1, 2, 0),
+        (0, 2, 1),
+        (1, 2, 1),
+    ]
     assert len({s.key.tobytes() for s in seen}) == 4
     seen.clear()
     list(DataLoader(IterableDataset(note)))
@@ -339,11 +345,10 @@ def test_an_iterator_in_a_cycle_is_collected():
 
 def test_ctrl_c_while_waiting():
     """The interrupt arrives while the consumer waits for a worker."""
-    loader = DataLoader(Faulty(3, "wait"), num_workers=1)
     release = threading.Event()
-    loader.dataset = map(lambda i: release.wait(5) if i == 2 else i, range(5))
+    loader = DataLoader(map(lambda i: release.wait(5) if i == 2 else i, range(5)), num_workers=1)
     iterator = iter(loader)
-    assert [int(next(iterator)), int(next(iterator))] == [[0], [1]][0] + [1]
+    assert values([next(iterator), next(iterator)]) == [[0], [1]]
     timer = threading.Timer(0.1, lambda: (_thread.interrupt_main(), release.set()))
     timer.start()
     with pytest.raises(KeyboardInterrupt):

@@ -37,7 +37,9 @@ def is_running(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if os.path.isdir("/proc") else True
+    return (
+        Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if os.path.isdir("/proc") else True
+    )
 
 
 @pytest.mark.parametrize("make", [make_items, make_arrays, make_stream])
@@ -78,10 +80,9 @@ def test_segments_are_used_again():
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("needs /proc")
     loader = DataLoader(Images(200, 100), 2, **process)
-    counts = []
-    for _ in loader:
-        counts.append(len(os.listdir("/proc/self/fd")))
-    assert max(counts[20:]) <= max(counts[:20])
+    counts = [len(os.listdir("/proc/self/fd")) for _ in loader]
+    # One a worker for each batch that may wait, for the one being made and for those just let go.
+    assert max(counts) - min(counts) <= 2 * 5
 
 
 def test_processes_are_others_and_end_with_the_iteration():
@@ -133,7 +134,7 @@ def test_exceptions_keep_their_type_and_carry_the_traceback():
     ("what", "match"),
     [
         ("two arguments", "worker process raised TwoArguments: 1 and 2"),
-        ("lambda", "hold a function"),
+        ("lambda", "item 1 a function"),
         ("stop", "dataset raised StopIteration"),
     ],
 )
@@ -180,8 +181,9 @@ def test_closing_does_not_wait_for_a_worker_that_hangs(monkeypatch):
     iterator._fill(iterator._pool)
     time.sleep(0.3)
     (child,) = multiprocessing.active_children()
+    pid = child.pid
     iterator.close()
-    assert not is_running(child.pid)
+    assert not is_running(pid)
 
 
 PROGRAM = """
