@@ -161,6 +161,7 @@ class Worker:
         finally:
             timer.cancel()
         if late.is_set():
+            self._process.wait()
             raise Failed(f"no answer within {self._timeout:g} s", self._last_words())
         if not line:
             self._process.wait()
@@ -227,8 +228,7 @@ class Contest:
                 group = row.group
             measure: Callable[[Row], dict[str, Cell]] = getattr(self, GROUPS[row.group].kind)
             cells = measure(row)
-            if any(cell.values or cell.failure for cell in cells.values()):
-                yield Result(row, cells)
+            yield Result(row, {n: c for n, c in cells.items() if c.values or c.failure})
 
     def steady(self, row: Row) -> dict[str, Cell]:
         """Seconds of a call, in workers that stay."""
@@ -307,8 +307,7 @@ class Contest:
             except Failed as failure:
                 cell.failure = failure
         for contestant in self._contestants:
-            worker = self._worker(contestant, cpus)
-            worker.ask("drop", workload)
+            self._worker(contestant, cpus).ask("drop", workload)
         return cells
 
     def _startup(self, workload: str) -> tuple[dict[str, Cell], dict[str, Cell]]:

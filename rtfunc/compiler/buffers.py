@@ -1,8 +1,8 @@
 """Memory for results: large blocks are kept and used again.
 
-Fresh pages from the operating system cost more than the arithmetic that fills them: 100 MB are 25,000
-page faults. A large result therefore takes a block that an earlier one has given back when its Array
-died. What is kept is bounded. Depends on NumPy.
+Fresh pages from the operating system cost more than the arithmetic that fills them: 100 MB are
+25,000 page faults. A large result therefore takes a block that an earlier one has given back when
+its Array died. What is kept is bounded. Depends on NumPy.
 """
 
 from __future__ import annotations

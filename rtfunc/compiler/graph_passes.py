@@ -1,7 +1,7 @@
 """Passes over Graphs: each a small pure function from Graph to Graph.
 
-`optimize` runs them in order: common subexpressions, constant folding, algebra, dead code, in sub-graphs
-too. They keep values and dtypes exactly as they are. Depends on `core` and `ops`.
+`optimize` runs them in order: common subexpressions, constant folding, algebra, dead code, in
+sub-graphs too. They keep values and dtypes exactly as they are. Depends on `core` and `ops`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def _map_value(function: Callable[[Graph], Graph], value: Any) -> Any:
 
 
 def substitute(graph: Graph, rewrite: Callable[[Equation], Sequence[Atom] | Equation]) -> Graph:
-    """Rebuild a Graph: `rewrite(equation)`, whose inputs are already rewritten, gives the equation to
-    keep, or the atoms that stand for its outputs."""
+    """Rebuild a Graph: `rewrite(equation)`, whose inputs are already rewritten, gives the equation
+    to keep, or the atoms that stand for its outputs."""
     known: dict[Variable, Atom] = {}
 
     def read(atom: Atom) -> Atom:
@@ -168,7 +168,9 @@ def _simplify(
         if _is_value(left, value) and right.aval == out and "left" in sides:
             return [right]
     if name in _identity_if_same_type and len(inputs) == 1 and inputs[0].aval == out:
-        if name != "transpose" or equation.params["permutation"] == tuple(range(inputs[0].aval.ndim)):
+        if name != "transpose" or equation.params["permutation"] == tuple(
+            range(inputs[0].aval.ndim)
+        ):
             return [inputs[0]]
     if name == "integer_pow" and equation.params["exponent"] == 1:
         return [inputs[0]]
@@ -200,7 +202,8 @@ def _again(equation: Equation, inner: Equation, **params: Any) -> Sequence[Atom]
     return combined
 
 
-#: Neutral elements: adding 0 changes -0.0 to 0.0 on the left and right, so only what is exact is here.
+#: Neutral elements: adding 0 changes -0.0 to 0.0 on the left and right, so only what is exact is
+#: here.
 _neutral = {"mul": (1, ("left", "right")), "div": (1, ("right",)), "sub": (0, ("right",))}
 
 _identity_if_same_type = {"reshape", "transpose", "broadcast_in_dim", "convert_element_type"}

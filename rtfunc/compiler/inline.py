@@ -1,8 +1,8 @@
 """Inlining and canonical forms: what the scheduler expects of a Graph.
 
-`inline_calls` puts the Graphs of calls in their place. `canonical` rewrites contractions so that each is
-one matrix product per batch, or an elementwise product where nothing is contracted. Depends on
-`graph_passes`.
+`inline_calls` puts the Graphs of calls in their place. `canonical` rewrites contractions so that
+each is one matrix product per batch, or an elementwise product where nothing is contracted. Depends
+on `graph_passes`.
 """
 
 from __future__ import annotations
@@ -177,16 +177,14 @@ def _in_float32(equation: Equation) -> list[Equation]:
     builder.equations += _dot(inner) or [inner]
     out = equation.outputs[0].aval
     return builder.finish(
-        builder.apply(
-            convert_element_type_p, product, dtype=out.dtype, weak_type=out.weak_type
-        )
+        builder.apply(convert_element_type_p, product, dtype=out.dtype, weak_type=out.weak_type)
     )
 
 
 def _matrix_form(
     builder: _Builder, x: Atom, batch: tuple[int, ...], contract: tuple[int, ...], right: bool
 ) -> tuple[Atom, tuple[int, ...], tuple[int, ...]]:
-    """An operand whose free and contracted axes each lie as one in memory; with its axis numbers."""
+    """An operand whose free and contracted axes each lie as one in memory; its axis numbers."""
     free = _free_axes(x.aval.ndim, batch, contract)
     strides = row_major_strides(x.aval.shape)
     if matrix_layout(x.aval.shape, strides, batch, free, contract) is not None:
@@ -240,4 +238,3 @@ def matrix_layout(
 
 
 _rewrites: dict[str, Callable[[Equation], list[Equation] | None]] = {"dot_general": _dot}
-

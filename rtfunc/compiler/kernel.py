@@ -1,10 +1,11 @@
 """Kernel IR: one loop nest, as both printers read it.
 
 A Kernel runs over a `domain`, a box of points. Some of its axes may be `reduced`; the others are
-parallel. Its nodes form a graph of scalar computations, each done at every point ("full") or once for
-every point of the parallel axes ("row"). A reduction turns a full node into a row node, and row nodes may
-be used at every point again, so softmax or layer norm over a row is one Kernel: its `stages` are the
-passes over the reduced axes, each of which needs the reductions of the passes before.
+parallel. Its nodes form a graph of scalar computations, each done at every point ("full") or once
+for every point of the parallel axes ("row"). A reduction turns a full node into a row node, and row
+nodes may be used at every point again, so softmax or layer norm over a row is one Kernel: its
+`stages` are the passes over the reduced axes, each of which needs the reductions of the passes
+before.
 
     kernel rows=(128,) reduced=(10,)
       %0 = load a[10 i0 + i1]            full, stage 0
@@ -61,8 +62,8 @@ class Node:
       params: of the operation: for "load" the variable and its offset (Affine, in elements), for
         "literal" the value, for "index" an Affine, for "reduce" its kind.
       full: whether it is computed at every point, or once a row.
-      stage: for full nodes, the first pass in which it can be computed; for row nodes, the pass after
-        which it is known (-1: before the first).
+      stage: for full nodes, the first pass in which it can be computed; for row nodes, the pass
+        after which it is known (-1: before the first).
       number: position in the Kernel.
     """
 
@@ -127,9 +128,7 @@ class Kernel:
 
     def reads(self) -> list[Variable]:
         """The variables that are loaded, each once."""
-        return list(
-            dict.fromkeys(n.params["variable"] for n in self.nodes if n.op == "load")
-        )
+        return list(dict.fromkeys(n.params["variable"] for n in self.nodes if n.op == "load"))
 
     def writes(self) -> list[Variable]:
         """The variables that are stored, each once."""

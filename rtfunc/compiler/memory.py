@@ -1,8 +1,8 @@
 """Memory plan: which buffer lies where, for how long.
 
-Every variable that is neither argument, constant nor output lives in one arena, between the step that
-writes it and the last that reads it; variables whose lives do not overlap may share memory. Depends on
-`schedule`.
+Every variable that is neither argument, constant nor output lives in one arena, between the step
+that writes it and the last that reads it; variables whose lives do not overlap may share memory.
+Depends on `schedule`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ALIGNMENT = 64
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Offsets in bytes into an arena of `size` bytes: of variables, and of the calls' workspaces."""
+    """Offsets in bytes into an arena of `size` bytes: variables, and the calls' workspaces."""
 
     size: int
     offsets: Mapping[Variable, int]

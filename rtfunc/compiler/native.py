@@ -1,7 +1,7 @@
 """The native backend: Graphs as executables on the CPU.
 
-`compile_graph` lowers, prints and compiles a Graph, or takes the machine code from the disk cache; the
-`Executable` calls it with the buffers of Arrays. Depends on `lowered`, `cpu`.
+`compile_graph` lowers, prints and compiles a Graph, or takes the machine code from the disk cache;
+the `Executable` calls it with the buffers of Arrays. Depends on `lowered`, `cpu`.
 """
 
 from __future__ import annotations

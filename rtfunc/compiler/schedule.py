@@ -42,6 +42,9 @@ elementwise_cost = {
     **dict.fromkeys("sin cos tan asin acos atan sinh cosh asinh acosh atanh cbrt".split(), 20),
     **dict.fromkeys("erf erfc erf_inv atan2 pow logaddexp".split(), 24),
     "integer_pow": 3,
+    "threefry2x32": 60,
+    "bitcast": 1,
+    "fma": 2,
 }
 
 reductions = {
@@ -120,7 +123,11 @@ def kind_of(equation: Equation) -> str:
         return "call"
     if name == "pow" and not dtypes.is_float(avals[0].dtype):
         return "call"
-    if name in elementwise_cost and len(equation.outputs) == 1:
+    if name == "bitcast" and not _same_width(avals[0].dtype, avals[1].dtype):
+        return "call"
+    if name == "fma" and avals[0].dtype.itemsize < 4:
+        return "call"
+    if name in elementwise_cost:
         return "elementwise"
     if name == "iota":
         return "iota"
@@ -133,6 +140,13 @@ def kind_of(equation: Equation) -> str:
         axes = equation.params["axes"]
         return "reduce" if any(shape[a] > 1 for a in axes) else "squeeze"
     return "call"
+
+
+def _same_width(a: np.dtype, b: np.dtype) -> bool:
+    """Whether registers of two dtypes hold the same bits: half floats are held as wider ones."""
+    return a.itemsize == b.itemsize and (
+        a.itemsize >= 4 or not (dtypes.is_float(a) or dtypes.is_float(b))
+    )
 
 
 def _row_major(shape: Sequence[int]) -> tuple[int, ...]:
@@ -273,7 +287,7 @@ class _Scheduler:
             kind = self.kinds[equation]
             if kind not in ("elementwise", "view", "squeeze", "gather"):
                 continue
-            (out,) = equation.outputs
+            out = equation.outputs[0]
             own = elementwise_cost.get(equation.primitive.name, 0) if kind == "elementwise" else 0
             if kind == "gather":
                 own = _GATHER_COST
@@ -284,9 +298,12 @@ class _Scheduler:
                 for a in equation.inputs
                 if isinstance(a, Variable) and a not in roots
             )
-            if kind in ("elementwise", "gather") and readers.get(out, 0) > 1 and total > _CHEAP:
-                roots.add(out)
-            cost[out] = total
+            for out in equation.outputs:
+                if kind in ("elementwise", "gather") and readers.get(out, 0) > 1 and total > _CHEAP:
+                    roots.add(out)
+                cost[out] = total
+            if len(equation.outputs) > 1:
+                roots.update(equation.outputs)
         self._choose_parts()
         # A root that only renames another buffer shares it.
         for equation in graph.equations:
@@ -691,6 +708,8 @@ class _KernelBuilder:
         args = [self._value(a, broadcast_map(index, a.aval.shape)) for a in equation.inputs]
         node = self._apply(equation.primitive.name, args, variable.aval.dtype)
         node.params = dict(equation.params)
+        if len(equation.outputs) > 1:
+            node.params["part"] = equation.outputs.index(variable)
         return node
 
     def _gather(self, equation: Equation, index: IndexMap) -> Node:

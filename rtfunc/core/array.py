@@ -1,9 +1,9 @@
 """Array: an immutable buffer on a device.
 
-An Array owns a NumPy or CuPy buffer and remembers whether its dtype is weak. Its operators and methods
-are the functions of `rtfunc.numpy`, which registers itself here (`install_namespace`) because it stands
-above this layer. Tracers are Arrays too (`trace.Tracer`), so everything here works on them unless it
-needs the values. Depends on `aval`, `device`, `errors`.
+An Array owns a NumPy or CuPy buffer and remembers whether its dtype is weak. Its operators and
+methods are the functions of `rtfunc.numpy`, which registers itself here (`install_namespace`)
+because it stands above this layer. Tracers are Arrays too (`trace.Tracer`), so everything here
+works on them unless it needs the values. Depends on `aval`, `device`, `errors`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Array:
     """An n-dimensional array that never changes.
 
     Made by the functions of `rtfunc.numpy` and by transforms, not by calling this class.
-    `np.asarray(x)` is a read-only view without a copy on the CPU, and NumPy arrays are accepted wherever
-    an Array is. `x.at[i].set(v)` returns a changed copy.
+    `np.asarray(x)` is a read-only view without a copy on the CPU, and NumPy arrays are accepted
+    wherever an Array is. `x.at[i].set(v)` returns a changed copy.
 
     >>> import rtfunc.numpy as rnp
     >>> x = rnp.arange(4.0)
@@ -128,7 +128,9 @@ class Array:
         value = self._concrete_array()
         if dtype is not None and np.dtype(dtype) != value.dtype:
             if copy is False:
-                raise ShapeError(f"Viewing {value.dtype} as {dtype} without a copy is not possible.")
+                raise ShapeError(
+                    f"Viewing {value.dtype} as {dtype} without a copy is not possible."
+                )
             return value.astype(dtype)
         if copy:
             return value.copy()
@@ -158,7 +160,9 @@ class Array:
         value = self._concrete(use)
         if value.ndim:
             raise DtypeError(
-                at_user_line(f"{use}() takes an array with one element and no axes, not {self.aval}.")
+                at_user_line(
+                    f"{use}() takes an array with one element and no axes, not {self.aval}."
+                )
             )
         return value[()]
 
@@ -383,7 +387,9 @@ class Array:
         return _numpy.greater(self, other) if isinstance(other, array_like) else NotImplemented
 
     def __ge__(self, other: Any) -> Array:
-        return _numpy.greater_equal(self, other) if isinstance(other, array_like) else NotImplemented
+        return (
+            _numpy.greater_equal(self, other) if isinstance(other, array_like) else NotImplemented
+        )
 
     # Methods: the functions of rtfunc.numpy with this array as first argument.
 
@@ -430,26 +436,42 @@ class Array:
 
     conjugate = conj
 
-    def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any) -> Array:
+    def sum(
+        self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any
+    ) -> Array:
         """Sum over `axis`; as `rtfunc.numpy.sum`."""
         return _numpy.sum(self, axis=axis, dtype=dtype, keepdims=keepdims, **options)
 
-    def prod(self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any) -> Array:
+    def prod(
+        self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any
+    ) -> Array:
         """Product over `axis`; as `rtfunc.numpy.prod`."""
         return _numpy.prod(self, axis=axis, dtype=dtype, keepdims=keepdims, **options)
 
-    def mean(self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any) -> Array:
+    def mean(
+        self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any
+    ) -> Array:
         """Mean over `axis`; as `rtfunc.numpy.mean`."""
         return _numpy.mean(self, axis=axis, dtype=dtype, keepdims=keepdims, **options)
 
     def var(
-        self, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, **options: Any
+        self,
+        axis: Any = None,
+        dtype: Any = None,
+        ddof: int = 0,
+        keepdims: bool = False,
+        **options: Any,
     ) -> Array:
         """Variance over `axis`; as `rtfunc.numpy.var`."""
         return _numpy.var(self, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, **options)
 
     def std(
-        self, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False, **options: Any
+        self,
+        axis: Any = None,
+        dtype: Any = None,
+        ddof: int = 0,
+        keepdims: bool = False,
+        **options: Any,
     ) -> Array:
         """Standard deviation over `axis`; as `rtfunc.numpy.std`."""
         return _numpy.std(self, axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, **options)
@@ -462,45 +484,46 @@ class Array:
         """Minimum over `axis`; as `rtfunc.numpy.min`."""
         return _numpy.min(self, axis=axis, keepdims=keepdims, **options)
 
-    def ptp(self, axis: Any = None, keepdims: bool = False) -> Array:
+    def ptp(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Array:
         """Maximum minus minimum over `axis`; as `rtfunc.numpy.ptp`."""
-        return _numpy.ptp(self, axis=axis, keepdims=keepdims)
+        return _numpy.ptp(self, axis=axis, keepdims=keepdims, **options)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> Array:
+    def all(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Array:
         """Whether all elements over `axis` are true."""
-        return _numpy.all(self, axis=axis, keepdims=keepdims)
+        return _numpy.all(self, axis=axis, keepdims=keepdims, **options)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> Array:
+    def any(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Array:
         """Whether any element over `axis` is true."""
-        return _numpy.any(self, axis=axis, keepdims=keepdims)
+        return _numpy.any(self, axis=axis, keepdims=keepdims, **options)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Array:
+    def argmax(self, axis: int | None = None, keepdims: bool = False, **options: Any) -> Array:
         """Index of the maximum along `axis`."""
-        return _numpy.argmax(self, axis=axis, keepdims=keepdims)
+        return _numpy.argmax(self, axis=axis, keepdims=keepdims, **options)
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Array:
+    def argmin(self, axis: int | None = None, keepdims: bool = False, **options: Any) -> Array:
         """Index of the minimum along `axis`."""
-        return _numpy.argmin(self, axis=axis, keepdims=keepdims)
+        return _numpy.argmin(self, axis=axis, keepdims=keepdims, **options)
 
-    def cumsum(self, axis: int | None = None, dtype: Any = None) -> Array:
+    def cumsum(self, axis: int | None = None, dtype: Any = None, **options: Any) -> Array:
         """Cumulative sum along `axis`."""
-        return _numpy.cumsum(self, axis=axis, dtype=dtype)
+        return _numpy.cumsum(self, axis=axis, dtype=dtype, **options)
 
-    def cumprod(self, axis: int | None = None, dtype: Any = None) -> Array:
+    def cumprod(self, axis: int | None = None, dtype: Any = None, **options: Any) -> Array:
         """Cumulative product along `axis`."""
-        return _numpy.cumprod(self, axis=axis, dtype=dtype)
+        return _numpy.cumprod(self, axis=axis, dtype=dtype, **options)
 
-    def reshape(self, *shape: Any) -> Array:
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Array:
         """The same elements at another shape; one size may be -1."""
-        return _numpy.reshape(self, shape[0] if len(shape) == 1 else shape)
+        sizes = shape[0] if len(shape) == 1 else shape
+        return _numpy.reshape(self, sizes, order=order, copy=copy)
 
-    def ravel(self) -> Array:
+    def ravel(self, order: str = "C") -> Array:
         """The elements on one axis."""
-        return _numpy.ravel(self)
+        return _numpy.ravel(self, order)
 
-    def flatten(self) -> Array:
+    def flatten(self, order: str = "C") -> Array:
         """The elements on one axis."""
-        return _numpy.ravel(self)
+        return _numpy.ravel(self, order)
 
     def squeeze(self, axis: Any = None) -> Array:
         """Without the axes of size 1."""
@@ -527,13 +550,13 @@ class Array:
         """Dot product; as `rtfunc.numpy.dot`."""
         return _numpy.dot(self, other)
 
-    def clip(self, min: Any = None, max: Any = None) -> Array:
+    def clip(self, min: Any = None, max: Any = None, **options: Any) -> Array:
         """Values limited to the interval from `min` to `max`."""
-        return _numpy.clip(self, min, max)
+        return _numpy.clip(self, min, max, **options)
 
-    def round(self, decimals: int = 0) -> Array:
+    def round(self, decimals: int = 0, **options: Any) -> Array:
         """Values rounded to `decimals` places, halves to even."""
-        return _numpy.round(self, decimals)
+        return _numpy.round(self, decimals, **options)
 
     def sort(self, axis: int | None = -1, **options: Any) -> Array:
         """Sorted copy along `axis`."""

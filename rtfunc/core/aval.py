@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from rtfunc.core.dtypes import DtypeLike, as_dtype
-from rtfunc.core.errors import DtypeError, ShapeError, at_user_line
+from rtfunc.core.errors import DtypeError, ShapeError, TracerError, at_user_line
 
 
 class Aval:
@@ -74,9 +74,13 @@ def as_shape(shape: int | Iterable[int]) -> tuple[int, ...]:
     """
     try:
         sizes = (operator.index(shape),)  # type: ignore[arg-type]
+    except TracerError:
+        raise
     except TypeError:
         try:
             sizes = tuple(operator.index(size) for size in shape)  # type: ignore[union-attr]
+        except TracerError:
+            raise
         except TypeError:
             raise DtypeError(
                 at_user_line(f"A shape is an integer or a sequence of integers, not {shape!r}.")

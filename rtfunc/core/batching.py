@@ -1,8 +1,8 @@
 """Batching: values that carry one more axis than the user's function sees.
 
-`BatchTrace` runs each primitive's `batch` rule. An operand whose batch axis is None is the same for all
-members of the batch. `move_axis` and `at_front` bring batch axes into place for rules. Depends on
-`primitive`.
+`BatchTrace` runs each primitive's `batch` rule. An operand whose batch axis is None is the same for
+all members of the batch. `move_axis` and `at_front` bring batch axes into place for rules. Depends
+on `primitive`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ class BatchTracer(Tracer):
         self.value = value
         self.axis = axis
         aval = value.aval
-        self._aval = Aval(
-            aval.shape[:axis] + aval.shape[axis + 1 :], aval.dtype, aval.weak_type
-        )
+        self._aval = Aval(aval.shape[:axis] + aval.shape[axis + 1 :], aval.dtype, aval.weak_type)
 
     @property
     def aval(self) -> Aval:

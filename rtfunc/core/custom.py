@@ -84,7 +84,7 @@ class CustomCall:
         return [GraphTracer(trace, v) for v in outputs]
 
     def _after_captured(self, count: int, run: FlatFunction, graph: Graph) -> CustomCall:
-        """This call with `count` captured values as leading operands, that no derivative flows to."""
+        """This call with `count` leading operands more, captured: no derivative flows to them."""
         raise NotImplementedError
 
 
@@ -188,7 +188,8 @@ class CustomVJP(CustomCall):
 class CustomJVP(CustomCall):
     """A function whose forward-mode rule is given; reverse mode transposes it.
 
-    Attributes: rule: (primals, tangents with zeros instantiated) -> (outputs, output tangents), flat.
+    Attributes: rule: (primals, tangents with zeros instantiated) -> (outputs, output tangents),
+    flat.
     """
 
     rule: Callable[..., tuple[Sequence[Any], Sequence[Any]]] = None  # type: ignore[assignment]

@@ -1,7 +1,7 @@
 """Devices: where an Array's buffer lies.
 
-A CPU buffer is a `numpy.ndarray` and a GPU buffer a `cupy.ndarray`, so the device of an Array follows
-from its buffer. CuPy is imported only when a GPU is asked for. Depends on `errors`.
+A CPU buffer is a `numpy.ndarray` and a GPU buffer a `cupy.ndarray`, so the device of an Array
+follows from its buffer. CuPy is imported only when a GPU is asked for. Depends on `errors`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The one family of exceptions that rtfunc raises.
 
 Every class derives from `RtfuncError` and from the built-in exception that a NumPy user expects for
-that kind of mistake, so `except ValueError` keeps working. Messages name the operation, the shapes or
-the path in the pytree, the user's own line and what to do. Depends on `source` for the user's line.
+that kind of mistake, so `except ValueError` keeps working. Messages name the operation, the shapes
+or the path in the pytree, the user's own line and what to do. Depends on `source` for the user's
+line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Forward mode: values that carry tangents.
 
-`ForwardTrace` runs each primitive's `jvp` rule. A tangent of None is zero, so constants cost nothing.
-Depends on `primitive`.
+`ForwardTrace` runs each primitive's `jvp` rule. A tangent of None is zero, so constants cost
+nothing. Depends on `primitive`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ class ForwardTracer(Tracer):
     @property
     def device(self) -> Any:
         return self.primal.device
+
+    @property
+    def has_value(self) -> bool:
+        return not isinstance(self.primal, Tracer) or self.primal.has_value
 
     def _concrete(self, use: str) -> np.ndarray:
         return self.primal._concrete(use)

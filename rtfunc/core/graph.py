@@ -1,9 +1,9 @@
 """Graph: a traced program as typed single-assignment equations.
 
-A Graph has input variables, constants, equations and outputs. It is printable, checkable, and can be
-evaluated under any trace, which is how the transforms of graphs are made (`core.graph_transforms`).
-Control flow holds sub-graphs in its params; sub-graphs have no constants (what they capture becomes an
-operand), only the outermost Graph has. Depends on `primitive`.
+A Graph has input variables, constants, equations and outputs. It is printable, checkable, and can
+be evaluated under any trace, which is how the transforms of graphs are made
+(`core.graph_transforms`). Control flow holds sub-graphs in its params; sub-graphs have no constants
+(what they capture becomes an operand), only the outermost Graph has. Depends on `primitive`.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ Atom = Variable | Literal
 class Equation:
     """One application of a primitive.
 
-    Attributes: primitive; inputs: Variables and Literals; params: keyword arguments of the primitive;
-    outputs: the Variables that it defines; source: the user's line, if known; scopes: names given by
-    `named_scope`.
+    Attributes: primitive; inputs: Variables and Literals; params: keyword arguments of the
+    primitive;
+    outputs: the Variables that it defines; source: the user's line, if known; scopes: names given
+    by `named_scope`.
     """
 
     __slots__ = ("inputs", "outputs", "params", "primitive", "scopes", "source")
@@ -87,7 +88,7 @@ class Equation:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Graph:
-    """A traced program: `inputs` and `constants` come in, `equations` run in order, `outputs` go out."""
+    """A traced program: `inputs` and `constants` in, `equations` in order, `outputs` out."""
 
     inputs: tuple[Variable, ...]
     equations: tuple[Equation, ...]
@@ -136,12 +137,16 @@ class Graph:
 
         def define(variable: Variable, where: str) -> None:
             if id(variable) in defined:
-                raise GraphError(f"A variable of type {variable.aval} is defined twice, in {where}.")
+                raise GraphError(
+                    f"A variable of type {variable.aval} is defined twice, in {where}."
+                )
             defined.add(id(variable))
 
         def use(atom: Atom, where: str) -> None:
             if isinstance(atom, Variable) and id(atom) not in defined:
-                raise GraphError(f"A variable of type {atom.aval} is used before it is defined, in {where}.")
+                raise GraphError(
+                    f"A variable of type {atom.aval} is used before it is defined, in {where}."
+                )
 
         for variable in self.inputs:
             define(variable, "the inputs")

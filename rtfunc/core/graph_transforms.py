@@ -274,5 +274,3 @@ def lifted(graph: Graph) -> tuple[Graph, list[Array]]:
         inputs = (*graph.constants, *graph.inputs)
         graph.derived[lifted] = Graph(inputs, graph.equations, graph.outputs)
     return graph.derived[lifted], list(graph.constants.values())
-
-

@@ -58,7 +58,7 @@ def _key(graph: Graph) -> Hashable | None:
 
     def describe(equation: Equation) -> Hashable:
         inputs = tuple([read(a) for a in equation.inputs])
-        params = tuple([(k, _distinct(v)) for k, v in equation.params.items()])
+        params = tuple([(k, distinct(v)) for k, v in equation.params.items()])
         outputs = tuple([define(v) for v in equation.outputs])
         return equation.primitive, inputs, params, outputs, equation.source, equation.scopes
 
@@ -71,10 +71,10 @@ def _key(graph: Graph) -> Hashable | None:
     return inputs, tuple(equations), tuple([read(a) for a in graph.outputs])
 
 
-def _distinct(value: Any) -> Hashable:
+def distinct(value: Any) -> Hashable:
     """`value` such that 1, 1.0 and True differ, and 0.0 and -0.0; NaN equals itself."""
     if isinstance(value, tuple):
-        return tuple(map(_distinct, value))
+        return tuple(map(distinct, value))
     return (type(value), repr(value)) if isinstance(value, (bool, float, complex)) else value
 
 

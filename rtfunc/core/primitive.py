@@ -7,16 +7,16 @@ shapes, dtypes, sub-graphs). For operands x, y and params p the rules are:
   dtypes, raises the error that a user sees, and says what comes out.
 - `impl(xp, x_buffer, y_buffer, **p) -> buffer`: computes, with `xp` being numpy or cupy.
 - `jvp(primitive, primals, tangents, **p) -> (out, tangent)`: None stands for a zero tangent.
-- `vjp(primitive, needed, operands, **p) -> (out, pullback)`: `pullback(cotangent)` returns a cotangent
-  (None for zero) for every operand; only those with `needed[i]` are looked at. With multiple results
-  it takes a sequence of cotangents, some of them None. `transposing` builds this rule from one function
-  per operand.
-- `batch(primitive, batch, operands, batch_axes, **p) -> (out, out_axis)`: operands carry an additional
-  axis at `batch_axes[i]` (None: not batched) of size `batch.size`.
+- `vjp(primitive, needed, operands, **p) -> (out, pullback)`: `pullback(cotangent)` returns a
+  cotangent (None for zero) for every operand; only those with `needed[i]` are looked at. With
+  multiple results it takes a sequence of cotangents, some of them None. `transposing` builds this
+  rule from one function per operand.
+- `batch(primitive, batch, operands, batch_axes, **p) -> (out, out_axis)`: operands carry an
+  additional axis at `batch_axes[i]` (None: not batched) of size `batch.size`.
 
-`jvp`, `vjp` and `batch` are handed the primitive so that one rule can serve a family of them. They are
-written with other primitives, so transforms nest. `primitives` is the registry; the test suite walks it.
-Depends on `trace`, `array`, `device`.
+`jvp`, `vjp` and `batch` are handed the primitive so that one rule can serve a family of them. They
+are written with other primitives, so transforms nest. `primitives` is the registry; the test suite
+walks it. Depends on `trace`, `array`, `device`.
 """
 
 from __future__ import annotations
@@ -209,8 +209,8 @@ def linear_jvp(*linear_in: int) -> Callable[..., Any]:
     """A `jvp` rule for an operation that is linear in each of the operands numbered `linear_in`.
 
     The tangent is the sum over those operands of the operation with that operand replaced by its
-    tangent (the product rule). With no numbers given, all operands together form one linear argument
-    (such as `concatenate`'s): missing tangents are then instantiated as zeros.
+    tangent (the product rule). With no numbers given, all operands together form one linear
+    argument (such as `concatenate`'s): missing tangents are then instantiated as zeros.
     """
 
     def jvp(
@@ -261,4 +261,6 @@ def zeros_like(x: Any) -> Any:
     """Zeros of the shape and dtype of `x` (an Array or an Aval)."""
     aval = x.aval if isinstance(x, Array) else x
     zero = Array(np.zeros((), aval.dtype), aval.weak_type)
-    return primitives["broadcast_in_dim"].bind(zero, shape=aval.shape, axes=()) if aval.shape else zero
+    return (
+        primitives["broadcast_in_dim"].bind(zero, shape=aval.shape, axes=()) if aval.shape else zero
+    )

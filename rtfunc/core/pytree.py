@@ -1,8 +1,8 @@
 """Pytrees: nested containers of leaves, on optree.
 
-Tuples, lists, dicts (in sorted key order), OrderedDicts, named tuples, deques, None (an empty node) and
-registered types are containers; everything else is a leaf. `rtfunc.tree` is the public face. Depends on
-optree.
+Tuples, lists, dicts (in sorted key order), OrderedDicts, named tuples, deques, None (an empty node)
+and registered types are containers; everything else is a leaf. `rtfunc.tree` is the public face.
+Depends on optree.
 """
 
 from __future__ import annotations
@@ -50,12 +50,22 @@ def map(function: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Any = None
     return unflatten(treedef, [function(*group) for group in zip(values, *others, strict=True)])
 
 
-def flatten_up_to(treedef: TreeDef, tree: Any, operation: str, like: Any = None) -> list[Any]:
-    """The subtrees of `tree` at the places where `treedef` has leaves."""
+def flatten_up_to(
+    treedef: TreeDef,
+    tree: Any,
+    operation: str,
+    like: Any = None,
+    names: tuple[str, str] = ("the first", "the second"),
+) -> list[Any]:
+    """The subtrees of `tree` at the places where `treedef` has leaves.
+
+    Raises `TreeError` where there are none; with `like`, a tree of structure `treedef`, it says where,
+    with `names` for `like` and `tree`.
+    """
     try:
         return treedef.flatten_up_to(tree)
     except (ValueError, TypeError, KeyError):
-        detail = "" if like is None else difference(like, tree)
+        detail = "" if like is None else difference(like, tree, names)
         raise TreeError(
             at_user_line(
                 f"{operation}: the trees have different structures"
@@ -75,12 +85,12 @@ def key_paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[t
     return list(optree.tree_paths(tree, is_leaf, namespace=NAMESPACE))
 
 
-def difference(a: Any, b: Any) -> str:
+def difference(a: Any, b: Any, names: tuple[str, str] = ("the first", "the second")) -> str:
     """Where the structures of two trees first differ, in words; empty when they are equal."""
-    return _difference(a, b, "")
+    return _difference(a, b, "", names)
 
 
-def _difference(a: Any, b: Any, path: str) -> str:
+def _difference(a: Any, b: Any, path: str, names: tuple[str, str]) -> str:
     if structure(a) == structure(b):
         return ""
     here = f"at {path}" if path else "at the top"
@@ -93,13 +103,13 @@ def _difference(a: Any, b: Any, path: str) -> str:
         return f"{here}, " + " and ".join(
             text
             for text, found in (
-                (f"the second lacks {', '.join(missing)}", missing),
-                (f"the first lacks {', '.join(added)}", added),
+                (f"{names[1]} lacks {', '.join(missing)}", missing),
+                (f"{names[0]} lacks {', '.join(added)}", added),
             )
             if found
         )
     for key in one:
-        found = _difference(one[key], two[key], path + key)
+        found = _difference(one[key], two[key], path + key, names)
         if found:
             return found
     return f"{here}, {_describe(a)} does not match {_describe(b)}"

@@ -1,10 +1,10 @@
 """Reverse mode: a tape of pullbacks.
 
-`ReverseTrace` runs each primitive's `vjp` rule on the values at hand and records the pullback that it
-returns. `vjp_flat` then walks the tape from outputs to inputs. Values are whatever the parent
-trace knows, concrete Arrays in eager `grad`, so Python control flow on values works there. Rules run
-under the trace that is current when they are called, so derivatives of derivatives need nothing more.
-Depends on `primitive`.
+`ReverseTrace` runs each primitive's `vjp` rule on the values at hand and records the pullback that
+it returns. `vjp_flat` then walks the tape from outputs to inputs. Values are whatever the parent
+trace knows, concrete Arrays in eager `grad`, so Python control flow on values works there. Rules
+run under the trace that is current when they are called, so derivatives of derivatives need nothing
+more. Depends on `primitive`.
 """
 
 from __future__ import annotations
@@ -83,6 +83,10 @@ class ReverseTracer(Tracer):
     @property
     def device(self) -> Any:
         return self.primal.device
+
+    @property
+    def has_value(self) -> bool:
+        return not isinstance(self.primal, Tracer) or self.primal.has_value
 
     def _concrete(self, use: str) -> np.ndarray:
         return self.primal._concrete(use)
@@ -197,7 +201,9 @@ def vjp_flat(
         trace.input(p) if n and is_inexact(p.dtype) else p
         for p, n in zip(primals, needed, strict=True)
     ]
-    inputs = [a.origin[0] if isinstance(a, ReverseTracer) and a._trace is trace else None for a in args]
+    inputs = [
+        a.origin[0] if isinstance(a, ReverseTracer) and a._trace is trace else None for a in args
+    ]
     with own_trace(trace):
         results = function(*args)
     outs, origins = [], []

@@ -1,7 +1,7 @@
 """Where in the user's code an operation was written.
 
-A `SourceLine` is the innermost stack frame outside this package. Equations of a Graph carry one, and
-error messages end with one. While a Graph is evaluated again by another transform, the context
+A `SourceLine` is the innermost stack frame outside this package. Equations of a Graph carry one,
+and error messages end with one. While a Graph is evaluated again by another transform, the context
 (`trace.context.source`) holds the line of the equation at hand, which then takes precedence, so a
 derivative's equations point to the line that was differentiated. Depends on nothing.
 """

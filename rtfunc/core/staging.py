@@ -1,9 +1,9 @@
 """Staging: running a function to write down its Graph.
 
-`GraphTrace` computes nothing: each primitive becomes an equation. Every operation under it is staged,
-those on constants too, so large constants are not built while tracing. Values from outside (Arrays that
-the function closes over, tracers of surrounding transforms) are captured and become inputs of the Graph.
-Depends on `graph`.
+`GraphTrace` computes nothing: each primitive becomes an equation. Every operation under it is
+staged, those on constants too, so large constants are not built while tracing. Values from outside
+(Arrays that the function closes over, tracers of surrounding transforms) are captured and become
+inputs of the Graph. Depends on `graph`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from rtfunc.core.aval import Aval
 from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.core.graph import Atom, Equation, Graph, Literal, Variable, sub_graphs
 from rtfunc.core.primitive import Primitive
-from rtfunc.core.trace import Trace, Tracer, check_alive, context, current_source, own_trace, use_trace
+from rtfunc.core.trace import (
+    Trace,
+    Tracer,
+    check_alive,
+    context,
+    current_source,
+    own_trace,
+    use_trace,
+)
 
 
 class GraphTracer(Tracer):

@@ -1,13 +1,13 @@
 """Traces: what happens when a primitive is applied.
 
-One trace is current in each thread. With none, primitives compute at once on Arrays. A transform makes
-its own trace current while it runs the user's function; the trace's `process` then decides what each
-primitive application means, and does its own work under its parent trace. Traces therefore nest like
-the transforms do, and a value that a trace does not know is a constant to it (this is the scheme of
-JAX's "stackless" core).
+One trace is current in each thread. With none, primitives compute at once on Arrays. A transform
+makes its own trace current while it runs the user's function; the trace's `process` then decides
+what each primitive application means, and does its own work under its parent trace. Traces
+therefore nest like the transforms do, and a value that a trace does not know is a constant to it
+(this is the scheme of JAX's "stackless" core).
 
-A `Tracer` is the value that a trace hands to the user's function. It is an Array whose contents are not
-at hand. Depends on `array`.
+A `Tracer` is the value that a trace hands to the user's function. It is an Array whose contents are
+not at hand. Depends on `array`.
 """
 
 from __future__ import annotations
@@ -83,20 +83,25 @@ class Tracer(Array):
     _trace: Trace
 
     @property
+    def has_value(self) -> bool:
+        """Whether Python can read the value: only derivatives trace it (eager `grad`, `jvp`)."""
+        return False
+
+    @property
     def aval(self) -> Aval:
         """Shape, dtype and weakness."""
         raise NotImplementedError
 
     @property
-    def shape(self) -> tuple[int, ...]:  # noqa: D102
+    def shape(self) -> tuple[int, ...]:
         return self.aval.shape
 
     @property
-    def dtype(self) -> np.dtype:  # noqa: D102
+    def dtype(self) -> np.dtype:
         return self.aval.dtype
 
     @property
-    def weak_type(self) -> bool:  # noqa: D102
+    def weak_type(self) -> bool:
         return self.aval.weak_type
 
     @property
@@ -129,6 +134,14 @@ _advice = {
 
 def _no_value(tracer: Tracer, use: str) -> TracerError | LeakedTracerError:
     check_alive(tracer)
+    if use == "as a NumPy array" and tracer.has_value:
+        return TracerError(
+            at_user_line(
+                f"A value of type {tracer.aval} that is being differentiated was used {use}, which "
+                "would lose its derivative. Use the function of rtfunc.numpy instead of numpy's, or "
+                "rtfunc.stop_gradient(x) first to go on without the derivative."
+            )
+        )
     described = use if use.startswith("as ") else f"in {use}(...)"
     if use == "bool":
         described = "as a condition (`if`, `while`, `and`, `or`, `not`, bool())"

@@ -89,7 +89,7 @@ def pad_collate(
 def _columns(operation: str, items: Sequence[Any]) -> tuple[list[list[Any]], Any]:
     """For each leaf its values in all items, and the structure of an item."""
     if not len(items):
-        raise ArgumentError(at_user_line(f"{operation} takes at least one item."))
+        raise ArgumentError(f"{operation} takes at least one item.")
     first, treedef = pytree.flatten(items[0])
     columns = [[leaf] for leaf in first]
     for number in range(1, len(items)):

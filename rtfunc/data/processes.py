@@ -253,12 +253,13 @@ class ProcessPool:
             if worker.error is not None or not worker.connection.poll(0):
                 return False
             message: Any = pickle.loads(worker.connection.recv_bytes())
-            if isinstance(message, _Failure) and message.number is None:
+            number = message.number
+            if number is None:
                 worker.error = _start_error(message)
                 return False
             worker.waiting -= 1
             is_batch = isinstance(message, _Batch)
-            self._done[message.number] = worker.unpack(message) if is_batch else message
+            self._done[number] = worker.unpack(message) if is_batch else message
         except (EOFError, ConnectionError):
             worker.error = self._death(worker)
             return False

@@ -15,7 +15,7 @@ from rtfunc.data.datasets import ArrayDataset
 
 
 def digits(part: str = "all") -> ArrayDataset:
-    """1,797 handwritten digits: images float32 [n, 8, 8] from 0 (paper) to 1 (ink), labels int32 [n].
+    """1,797 handwritten digits: images float32 [n, 8, 8], 0 is paper and 1 ink; labels int32 [n].
 
     Arguments: part: "all"; or "train" (1,442 images) and "test" (355), a fixed split: of each class
     every fifth image in the order of the file is for testing.

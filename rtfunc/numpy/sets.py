@@ -128,15 +128,15 @@ def _traced_unique(x: Array, equal_nan: bool, size: int, fill_value: Any) -> lis
         )
     starts = concatenate([full((1,), True), differs])
     rank = sub(cumsum(convert(starts, dtypes.int32)), scalar(1, dtypes.int32))
-    (places,) = nonzero(starts, size=size, fill_value=count)
+    (bounds,) = nonzero(starts, size=size + 1, fill_value=count)
+    places = bounds[:-1]
     present = lt(places, scalar(count, places.dtype))
     fill = ordered[0] if fill_value is None else asarray(fill_value, x.dtype)
     safe = select(present, places, scalar(0, places.dtype))
     result = select(present, index(ordered, safe), fill)
     first = index(order, safe)
     inverse = reshape_p.bind(index(rank, _sort.argsort(order)), shape=shape)
-    ends = concatenate([places[1:], full((1,), count, places.dtype)])
-    counts = convert(sub(ends, places), dtypes.int32)
+    counts = convert(sub(bounds[1:], places), dtypes.int32)
     return [result, first, inverse, counts]
 
 

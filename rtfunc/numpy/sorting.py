@@ -207,6 +207,6 @@ def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Array:
     ascending = searchsorted(bins, x, "left" if right else "right")
     if size < 2:
         return ascending
-    turned = searchsorted(index(bins, slice(None, None, -1)), x, "right" if right else "left")
+    turned = searchsorted(index(bins, slice(None, None, -1)), x, "left" if right else "right")
     descending = sub(scalar(size, turned.dtype), turned)
     return select(le(index(bins, 0), index(bins, -1)), ascending, descending)

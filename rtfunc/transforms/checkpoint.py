@@ -12,7 +12,7 @@ from typing import Any
 from rtfunc.core import pytree
 from rtfunc.core.graph import Equation
 from rtfunc.ops.call import checkpoint_call
-from rtfunc.transforms.arguments import check_callable, leaf_arrays, wraps
+from rtfunc.transforms.arguments import argument_arrays, check_callable, without_static, wraps
 from rtfunc.transforms.stage import stage_function
 
 Policy = Callable[[Equation], bool]
@@ -71,21 +71,13 @@ def checkpoint(
             f, policy=policy, prevent_cse=prevent_cse, static_argnums=static_argnums
         )
     check_callable("checkpoint", function)
-    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    split = without_static("checkpoint", function, static_argnums)
 
     @wraps(function, "checkpoint", "Checkpointed form")
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
-        fixed = {n % len(args): args[n] for n in static}
-        dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
-
-        def partial(*xs: Any, **kw: Any) -> Any:
-            given = iter(xs)
-            return function(
-                *(fixed[i] if i in fixed else next(given) for i in range(len(args))), **kw
-            )
-
-        leaves, treedef = pytree.flatten((dynamic, kwargs))
-        arrays = leaf_arrays("checkpoint", leaves, lambda: (dynamic, kwargs), "argument ")
+        positions, partial = split(*args)
+        leaves, treedef = pytree.flatten((tuple(args[i] for i in positions), kwargs))
+        arrays = argument_arrays("checkpoint", leaves, args, kwargs, positions)
         staged = stage_function("checkpoint", partial, treedef, [x.aval for x in arrays])
         operands = [*staged.captured, *arrays]
         outs = checkpoint_call(staged.graph, operands, policy=policy, prevent_cse=prevent_cse)

@@ -17,14 +17,44 @@ from rtfunc.core.errors import ShapeError, TransformError, TreeError, at_user_li
 from rtfunc.core.primitive import zeros_like
 from rtfunc.ops.convert import as_array, convert
 from rtfunc.ops.stop_gradient import stop_gradient_p
-from rtfunc.transforms.arguments import check_callable, function_name, leaf_arrays
+from rtfunc.transforms.arguments import (
+    argument_arrays,
+    as_numbers,
+    check_callable,
+    describe,
+    function_name,
+    leaf_arrays,
+    normalize_argnums,
+)
 
 
-def _bound_arguments(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, ...]:
-    """All arguments by position, defaults included, as derivative rules receive them."""
-    if not kwargs:
+def _positional_count(function: Callable[..., Any]) -> int | None:
+    """How many arguments `function` takes if all are positional and their number is fixed."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return None
+    fixed = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return len(parameters) if all(p.kind in fixed for p in parameters) else None
+
+
+def _bound_arguments(
+    function: Callable[..., Any], count: int | None, args: Any, kwargs: Any
+) -> tuple[Any, ...]:
+    """All arguments by position, defaults included, as derivative rules receive them.
+
+    `count` is the function's `_positional_count`: a call with as many needs no look at the signature.
+    """
+    if not kwargs and len(args) == count:
         return args
-    bound = inspect.signature(function).bind(*args, **kwargs)
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TransformError(
+            at_user_line(f"{function_name(function)} does not take these arguments: {error}.")
+        ) from None
+    except ValueError:  # a built-in without a signature
+        return args
     bound.apply_defaults()
     if bound.kwargs:
         raise TransformError(
@@ -37,17 +67,19 @@ def _bound_arguments(function: Callable[..., Any], args: Any, kwargs: Any) -> tu
 
 
 def _split_static(
-    args: Sequence[Any], nondiff: Sequence[int]
-) -> tuple[list[Any], list[Any], Callable[[Sequence[Any]], list[Any]]]:
-    """Non-differentiated arguments, the others, and a function that puts all together again."""
-    fixed = {n % len(args): args[n % len(args)] for n in nondiff}
-    dynamic = [a for i, a in enumerate(args) if i not in fixed]
+    transform: str, args: Sequence[Any], nondiff: Sequence[int]
+) -> tuple[list[Any], list[int], Callable[[Sequence[Any]], list[Any]]]:
+    """Non-differentiated arguments, the positions of the others, and what puts all together again."""
+    static, _ = normalize_argnums(transform, nondiff, len(args))
+    positions = [i for i in range(len(args)) if i not in static]
 
     def merge(values: Sequence[Any]) -> list[Any]:
-        given = iter(values)
-        return [fixed[i] if i in fixed else next(given) for i in range(len(args))]
+        merged = list(args)
+        for i, value in zip(positions, values, strict=True):
+            merged[i] = value
+        return merged
 
-    return [fixed[i] for i in sorted(fixed)], dynamic, merge
+    return [args[i] for i in sorted(static)], positions, merge
 
 
 class custom_vjp:
@@ -74,9 +106,8 @@ class custom_vjp:
         check_callable("custom_vjp", function)
         functools.update_wrapper(self, function)
         self.function = function
-        self.nondiff_argnums = (
-            (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
-        )
+        self.nondiff_argnums = as_numbers("custom_vjp", nondiff_argnums)
+        self._count = _positional_count(function)
         self.forward: Callable[..., Any] | None = None
         self.backward: Callable[..., Any] | None = None
 
@@ -101,10 +132,11 @@ class custom_vjp:
                     f"No derivative rule is defined for {name}: call {name}.defvjp(forward, backward)."
                 )
             )
-        args = _bound_arguments(self.function, args, kwargs)
-        static, dynamic, merge = _split_static(args, self.nondiff_argnums)
+        args = _bound_arguments(self.function, self._count, args, kwargs)
+        static, positions, merge = _split_static("custom_vjp", args, self.nondiff_argnums)
+        dynamic = [args[i] for i in positions]
         leaves, treedef = pytree.flatten(dynamic)
-        arrays = leaf_arrays("custom_vjp", leaves, lambda: dynamic, "argument ")
+        arrays = argument_arrays("custom_vjp", leaves, args, None, positions)
         trees: dict[str, Any] = {}
 
         def flat(*xs: Any) -> list[Any]:
@@ -119,7 +151,7 @@ class custom_vjp:
                 raise TransformError(
                     at_user_line(
                         f"The forward rule of {name} returns a pair (output, residuals), "
-                        f"not {type(result).__name__}."
+                        f"not {describe(result)}."
                     )
                 )
             out, residuals = result
@@ -241,9 +273,8 @@ class custom_jvp:
         check_callable("custom_jvp", function)
         functools.update_wrapper(self, function)
         self.function = function
-        self.nondiff_argnums = (
-            (nondiff_argnums,) if isinstance(nondiff_argnums, int) else tuple(nondiff_argnums)
-        )
+        self.nondiff_argnums = as_numbers("custom_jvp", nondiff_argnums)
+        self._count = _positional_count(function)
         self.rule: Callable[..., Any] | None = None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -258,7 +289,9 @@ class custom_jvp:
     def defjvps(self, *rules: Callable[..., Any] | None) -> None:
         """Set one rule per argument: `rule(tangent, output, *primals)`; None where it is zero."""
         if self.nondiff_argnums:
-            raise TransformError(at_user_line("defjvps does not go with nondiff_argnums: use defjvp."))
+            raise TransformError(
+                at_user_line("defjvps does not go with nondiff_argnums: use defjvp.")
+            )
 
         def rule(primals: Any, tangents: Any) -> Any:
             out = self(*primals)
@@ -279,10 +312,11 @@ class custom_jvp:
             raise TransformError(
                 at_user_line(f"No derivative rule is defined for {name}: call {name}.defjvp(rule).")
             )
-        args = _bound_arguments(self.function, args, kwargs)
-        static, dynamic, merge = _split_static(args, self.nondiff_argnums)
+        args = _bound_arguments(self.function, self._count, args, kwargs)
+        static, positions, merge = _split_static("custom_jvp", args, self.nondiff_argnums)
+        dynamic = [args[i] for i in positions]
         leaves, treedef = pytree.flatten(dynamic)
-        arrays = leaf_arrays("custom_jvp", leaves, lambda: dynamic, "argument ")
+        arrays = argument_arrays("custom_jvp", leaves, args, None, positions)
         trees: dict[str, Any] = {}
 
         def flat(*xs: Any) -> list[Any]:
@@ -302,7 +336,7 @@ class custom_jvp:
                 raise TransformError(
                     at_user_line(
                         f"The rule of {name} returns a pair (output, tangent), "
-                        f"not {type(result).__name__}."
+                        f"not {describe(result)}."
                     )
                 )
             outs, tree = pytree.flatten(result[0])
@@ -316,7 +350,9 @@ class custom_jvp:
                     )
                 )
             outs = leaf_arrays("custom_jvp", outs, lambda: result[0], "the output ")
-            out_tangents = leaf_arrays("custom_jvp", out_tangents, lambda: result[1], "the tangent ")
+            out_tangents = leaf_arrays(
+                "custom_jvp", out_tangents, lambda: result[1], "the tangent "
+            )
             for o, t in zip(outs, out_tangents):
                 if o.shape != t.shape:
                     raise ShapeError(

@@ -10,13 +10,15 @@ import numpy as np
 
 from rtfunc.core import dtypes, pytree
 from rtfunc.core.array import Array
+from rtfunc.core.errors import TransformError, at_user_line
 from rtfunc.ops.convert import as_array
 from rtfunc.ops.shape import reshape
 from rtfunc.transforms.arguments import (
+    argument_arrays,
     argument_path,
     check_callable,
     check_differentiable,
-    leaf_arrays,
+    function_name,
     normalize_argnums,
     wraps,
 )
@@ -51,9 +53,8 @@ def jacfwd(
         arrays = [as_array("jacfwd", x) for x in leaves]
 
         def push(*tangents: Any) -> Any:
-            result = jvp(
-                fixed, (chosen,), (pytree.unflatten(treedef, tangents),), has_aux=has_aux
-            )
+            result = jvp(fixed, (chosen,), (pytree.unflatten(treedef, tangents),), has_aux=has_aux)
+            _check_output("jacfwd", function, pytree.leaves(result[0]), holomorphic)
             return result[1:] if has_aux else result[1]
 
         tangents = vmap(push, out_axes=(-1, None) if has_aux else -1)(*_basis(arrays))
@@ -104,6 +105,7 @@ def jacrev(
         out, pullback = result[:2]
         leaves, treedef = pytree.flatten(out)
         outs = [as_array("jacrev", x) for x in leaves]
+        _check_output("jacrev", function, outs, holomorphic)
         (rows,) = vmap(lambda *cts: pullback(pytree.unflatten(treedef, cts)))(*_basis(outs))
         pieces, in_tree = pytree.flatten(rows)
         jacobians = []
@@ -137,9 +139,7 @@ def hessian(
     Array([[ 6.,  0.],
            [ 0., 12.]], dtype=float32)
     """
-    return jacfwd(
-        jacrev(function, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic
-    )
+    return jacfwd(jacrev(function, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
 
 
 def _choose(
@@ -154,7 +154,7 @@ def _choose(
     """The arguments to differentiate, as a tuple, and the function of them alone."""
     positions, single = normalize_argnums(transform, argnums, len(args))
     chosen = tuple(args[n] for n in positions)
-    arrays = leaf_arrays(transform, pytree.leaves(chosen), lambda: chosen, "argument ")
+    arrays = argument_arrays(transform, pytree.leaves(chosen), args, None, positions)
     for i, x in enumerate(arrays):
         check_differentiable(
             transform,
@@ -173,6 +173,30 @@ def _choose(
     return chosen, fixed, single
 
 
+def _check_output(
+    transform: str, function: Callable[..., Any], outs: Sequence[Array], holomorphic: bool
+) -> None:
+    """Raise `TransformError` for outputs that have no Jacobian."""
+    for out in outs:
+        if holomorphic and not dtypes.is_complex(out.dtype):
+            advice = "holomorphic=True takes a function with complex outputs."
+        elif not dtypes.is_inexact(out.dtype):
+            advice = "Convert it to a float, or return it as auxiliary data with has_aux=True."
+        elif not holomorphic and dtypes.is_complex(out.dtype):
+            advice = (
+                "For a complex-differentiable function pass holomorphic=True; else return its real "
+                "and imaginary parts."
+            )
+        else:
+            continue
+        raise TransformError(
+            at_user_line(
+                f"{transform} takes a function with real floating-point outputs, but "
+                f"{function_name(function)} returned {out.dtype}. {advice}"
+            )
+        )
+
+
 def _basis(arrays: Sequence[Array]) -> list[Any]:
     """Unit tangents of a list of Arrays: the rows of an identity matrix, cut and reshaped."""
     total = sum(math.prod(x.shape) for x in arrays)
@@ -184,5 +208,3 @@ def _basis(arrays: Sequence[Array]) -> list[Any]:
         dtype = x.dtype if dtypes.is_inexact(x.dtype) else dtypes.float32
         result.append(Array(rows.reshape(total, *x.shape).astype(dtype)))
     return result
-
-

@@ -8,7 +8,6 @@ differentiated and batched as a Graph. Depends on `stage`, `core.execution`.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,10 +19,18 @@ from rtfunc.core.aval import Aval
 from rtfunc.core.errors import ArgumentError, TransformError, UnhashableError, at_user_line
 from rtfunc.core.execution import default_backend, executor_of
 from rtfunc.core.graph import Graph
+from rtfunc.core.interning import distinct
 from rtfunc.core.trace import Tracer, context
 from rtfunc.ops.call import jit_call
-from rtfunc.transforms.arguments import check_callable, function_name, leaf_arrays
-from rtfunc.transforms.stage import Staged, leaf_avals, stage_function
+from rtfunc.transforms.arguments import (
+    argument_arrays,
+    as_numbers,
+    check_callable,
+    function_name,
+    given_positions,
+    parameters_both_ways,
+)
+from rtfunc.transforms.stage import Staged, argument_avals, stage_function
 
 
 class _Entry:
@@ -60,11 +67,11 @@ class Jitted:
     ):
         functools.update_wrapper(self, function)
         self.function = function
-        self.static_argnums, self.static_argnames = _both_ways(
-            function, static_argnums, static_argnames
+        self.static_argnums, self.static_argnames = parameters_both_ways(
+            "jit", function, static_argnums, static_argnames
         )
-        self.donate_argnums, self.donate_argnames = _both_ways(
-            function, donate_argnums, donate_argnames
+        self.donate_argnums, self.donate_argnames = parameters_both_ways(
+            "jit", function, donate_argnums, donate_argnames
         )
         self.backend = backend
         self._static = bool(self.static_argnums or self.static_argnames)
@@ -79,10 +86,11 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves, treedef, static = self._flatten(args, kwargs)
-        arrays = leaf_arrays("jit", leaves, lambda: self._dynamic(args, kwargs), "argument ")
+        backend = self.backend or default_backend()
+        # Compiled code writes its results to memory of their own; the others' may be views.
+        arrays = self._arrays(leaves, args, kwargs, own=backend != "native")
         entry = self._entry(treedef, static, [x.aval for x in arrays], args, kwargs)
         operands = [*entry.staged.captured, *arrays]
-        backend = self.backend or default_backend()
         if context.trace is not None:
             name = function_name(self.function)
             outs = jit_call(entry.graph, operands, name=name, backend=self.backend)
@@ -104,31 +112,42 @@ class Jitted:
             except TypeError:
                 raise UnhashableError(
                     at_user_line(
-                        f"jit: the static argument {name!r} of {function_name(self.function)} is a "
-                        f"{type(value).__name__}, which does not hash. Static arguments are compared "
+                        f"jit: the static argument {name!r} of {function_name(self.function)} is of "
+                        f"type {type(value).__name__}, which does not hash. Static arguments are compared "
                         "from call to call: use a hashable value (a tuple rather than a list), or "
                         "make it a traced argument."
                     )
                 ) from None
         return leaves, treedef, (len(args), static)
 
+    def _arrays(self, leaves: Any, args: Any, kwargs: Any, own: bool = True) -> list[Array]:
+        if not self._static:
+            return argument_arrays("jit", leaves, args, kwargs, own=own)
+        positions, named = self._dynamic_names(args, kwargs)
+        return argument_arrays("jit", leaves, args, named, positions, own=own)
+
+    def _dynamic_names(self, args: Any, kwargs: Any) -> tuple[list[int], dict[str, Any]]:
+        """Positions of the traced arguments, and those given by keyword."""
+        fixed = {name for name, _ in self._static_values(args, kwargs)}
+        return (
+            [i for i in range(len(args)) if i not in fixed],
+            {k: v for k, v in kwargs.items() if k not in fixed},
+        )
+
     def _static_values(self, args: Any, kwargs: Any) -> tuple[tuple[Any, Any], ...]:
-        positions = sorted({n % len(args) for n in self.static_argnums if -len(args) <= n < len(args)})
+        positions = given_positions(self.static_argnums, len(args))
         names = [n for n in self.static_argnames if n in kwargs]
         return (*((n, args[n]) for n in positions), *((n, kwargs[n]) for n in names))
 
     def _dynamic(self, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        fixed = {name for name, _ in self._static_values(args, kwargs)}
-        return (
-            tuple(a for i, a in enumerate(args) if i not in fixed),
-            {k: v for k, v in kwargs.items() if k not in fixed},
-        )
+        positions, named = self._dynamic_names(args, kwargs)
+        return tuple(args[i] for i in positions), named
 
     def _entry(
         self, treedef: Any, static: Any, avals: Sequence[Aval], args: Any, kwargs: Any
     ) -> _Entry:
         axes = tuple(context.axis_sizes.items()) if context.axis_sizes else ()
-        types = tuple([(type(v), v) for _, v in static[1]]) if static else None
+        types = tuple([(type(v), distinct(v)) for _, v in static[1]]) if static else None
         key = (treedef, static, types, tuple(avals), axes)
         entry = self._cache.get(key)
         if entry is None or not entry.valid():
@@ -155,7 +174,7 @@ class Jitted:
 
     def _mark_donated(self, args: Any, kwargs: Any, outs: Sequence[Any]) -> None:
         kept = {id(o) for o in outs}
-        donated = [args[n % len(args)] for n in self.donate_argnums if -len(args) <= n < len(args)]
+        donated = [args[n] for n in given_positions(self.donate_argnums, len(args))]
         donated += [kwargs[n] for n in self.donate_argnames if n in kwargs]
         for leaf in pytree.leaves(donated):
             if isinstance(leaf, Array) and not isinstance(leaf, Tracer) and id(leaf) not in kept:
@@ -168,9 +187,10 @@ class Jitted:
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Stage for arguments (arrays or `ShapeDtypeStruct`s) like these, ahead of time."""
         leaves, treedef, static = self._flatten(args, kwargs)
-        avals = leaf_avals("jit", leaves, lambda: self._dynamic(args, kwargs))
+        positions, named = self._dynamic_names(args, kwargs)
+        avals = argument_avals("jit", leaves, args, named, positions)
         entry = self._entry(treedef, static, avals, args, kwargs)
-        return Lowered(self, entry, treedef, avals)
+        return Lowered(self, entry, treedef, static, avals)
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes of the result."""
@@ -185,9 +205,11 @@ class Jitted:
 class Lowered:
     """A staged function, ready to be compiled: `jit(f).lower(*args)`."""
 
-    def __init__(self, jitted: Jitted, entry: _Entry, treedef: Any, avals: Sequence[Aval]):
+    def __init__(
+        self, jitted: Jitted, entry: _Entry, treedef: Any, static: Any, avals: Sequence[Aval]
+    ):
         self._jitted, self._entry = jitted, entry
-        self._treedef, self._avals = treedef, tuple(avals)
+        self._treedef, self._static, self._avals = treedef, static, tuple(avals)
 
     @property
     def graph(self) -> Graph:
@@ -220,11 +242,26 @@ class Compiled:
         self._executable = lowered._entry.executable(jitted.backend or default_backend())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run; raises `TransformError` for arguments of another signature."""
+        """Run; raises `TransformError` for arguments of another signature, static ones included."""
         lowered = self._lowered
-        leaves, treedef, _ = lowered._jitted._flatten(args, kwargs)
-        arrays = leaf_arrays("jit", leaves, lambda: (args, kwargs), "argument ")
+        jitted = lowered._jitted
+        if context.trace is not None:
+            raise TransformError(
+                at_user_line(
+                    f"An executable made by jit(...).lower(...).compile() is machine code, which "
+                    f"no transform sees into. Call {jitted!r} itself inside grad, vmap or jit."
+                )
+            )
+        leaves, treedef, static = jitted._flatten(args, kwargs)
+        arrays = jitted._arrays(leaves, args, kwargs)
         avals = tuple(x.aval for x in arrays)
+        if static != lowered._static:
+            raise TransformError(
+                at_user_line(
+                    f"This executable was compiled for the static arguments "
+                    f"{dict(lowered._static[1])}, but was called with {dict(static[1])}."
+                )
+            )
         same = [(a.shape, a.dtype) for a in avals] == [(a.shape, a.dtype) for a in lowered._avals]
         if treedef != lowered._treedef or not same:
             raise TransformError(
@@ -234,48 +271,13 @@ class Compiled:
                 )
             )
         outs = self._executable([*lowered._entry.staged.captured, *arrays])
+        if jitted._donates:
+            jitted._mark_donated(args, kwargs, outs)
         return pytree.unflatten(lowered.out_tree, outs)
 
 
-def _both_ways(
-    function: Callable[..., Any], numbers: tuple[int, ...], names: tuple[str, ...]
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Positions and names of the same parameters, each completed from the other."""
-    if not numbers and not names:
-        return (), ()
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (ValueError, TypeError):
-        return numbers, names
-    by_position = [
-        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    has_var_keyword = any(p.kind == p.VAR_KEYWORD for p in parameters)
-    known = {p.name for p in parameters}
-    for name in names:
-        if name not in known and not has_var_keyword:
-            raise ArgumentError(
-                at_user_line(f"jit: {function_name(function)} has no parameter {name!r}.")
-            )
-    for n in numbers:
-        variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
-        if not variadic and not -len(by_position) <= n < len(by_position):
-            raise ArgumentError(
-                at_user_line(
-                    f"jit: argument number {n} was named, but {function_name(function)} takes "
-                    f"{len(by_position)} positional arguments."
-                )
-            )
-    more_names = [by_position[n] for n in numbers if -len(by_position) <= n < len(by_position)]
-    more_numbers = [by_position.index(name) for name in names if name in by_position]
-    return (
-        tuple(dict.fromkeys([*numbers, *more_numbers])),
-        tuple(dict.fromkeys([*names, *more_names])),
-    )
-
-
-def _as_tuple(x: Any) -> tuple[Any, ...]:
-    return (x,) if isinstance(x, (int, str)) else tuple(x or ())
+def _as_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def jit(
@@ -308,10 +310,10 @@ def jit(
     Array(7., dtype=float32, weak_type=True)
     """
     options = {
-        "static_argnums": _as_tuple(static_argnums),
-        "static_argnames": _as_tuple(static_argnames),
-        "donate_argnums": _as_tuple(donate_argnums),
-        "donate_argnames": _as_tuple(donate_argnames),
+        "static_argnums": as_numbers("jit", static_argnums),
+        "static_argnames": _as_names(static_argnames),
+        "donate_argnums": as_numbers("jit", donate_argnums),
+        "donate_argnames": _as_names(donate_argnames),
         "backend": backend,
     }
     if function is None:

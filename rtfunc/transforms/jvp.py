@@ -1,4 +1,4 @@
-"""Forward mode: `jvp` and `linearize`. Depends on `core.forward` and `core.staging`."""
+"""Forward mode: `jvp` and `linearize`. Depends on `core.forward` and `core.linear`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from rtfunc.core.aval import Aval
 from rtfunc.core.errors import ShapeError, TransformError, at_user_line
 from rtfunc.core.forward import jvp_flat
 from rtfunc.core.graph import evaluate
+from rtfunc.core.linear import linearize_flat
 from rtfunc.core.primitive import zeros_like
-from rtfunc.core.staging import LinearTrace, finish_graph
-from rtfunc.core.trace import context, own_trace
 from rtfunc.ops.convert import as_array, convert
-from rtfunc.transforms.arguments import check_callable, function_name, leaf_arrays
+from rtfunc.transforms.arguments import (
+    argument_arrays,
+    argument_path,
+    check_callable,
+    function_name,
+    leaf_arrays,
+)
 from rtfunc.transforms.vjp import split_aux
 
 
@@ -48,7 +53,7 @@ def jvp(
                 )
             )
     leaves, treedef = pytree.flatten(tuple(primals))
-    arrays = leaf_arrays("jvp", leaves, lambda: tuple(primals), "primals")
+    arrays = argument_arrays("jvp", leaves, tuple(primals))
     given = match_tangents("jvp", tuple(tangents), treedef, arrays)
     flat, rebuild = _flat_function("jvp", function, treedef, has_aux)
     outs, out_tangents = jvp_flat(flat, arrays, given)
@@ -60,7 +65,9 @@ def match_tangents(
 ) -> list[Any]:
     """The tangents' leaves as Arrays of the primals' shapes and dtypes; None for integer primals."""
     like = pytree.unflatten(treedef, list(primals))
-    found = pytree.flatten_up_to(treedef, tangents, transform, like)
+    found = pytree.flatten_up_to(
+        treedef, tangents, transform, like, ("the pytree of primals", "that of tangents")
+    )
     result: list[Any] = []
     for i, (t, x) in enumerate(zip(found, primals, strict=True)):
         if not dtypes.is_inexact(x.dtype):
@@ -70,16 +77,17 @@ def match_tangents(
         if t.shape != x.shape:
             raise ShapeError(
                 at_user_line(
-                    f"{transform}: the tangent{pytree.paths(like)[i]} has shape {t.shape}, "
-                    f"its primal {x.shape}. They must be equal."
+                    f"{transform}: the tangent of {argument_path(like, None, i)} has shape "
+                    f"{t.shape}, its primal {x.shape}. They must be equal."
                 )
             )
         if t.dtype != x.dtype:
             if dtypes.promote(t.dtype, t.weak_type, x.dtype, False)[0] != x.dtype:
                 raise TransformError(
                     at_user_line(
-                        f"{transform}: the tangent{pytree.paths(like)[i]} has dtype {t.dtype}, "
-                        f"its primal {x.dtype}. They must be equal."
+                        f"{transform}: the tangent of {argument_path(like, None, i)} has dtype "
+                        f"{t.dtype}, its primal {x.dtype}. They must be equal: convert it with "
+                        f"t.astype({str(x.dtype)!r})."
                     )
                 )
             t = convert(t, x.dtype)
@@ -141,18 +149,9 @@ def linearize(function: Callable[..., Any], *primals: Any, has_aux: bool = False
     """
     check_callable("linearize", function)
     leaves, treedef = pytree.flatten(primals)
-    arrays = leaf_arrays("linearize", leaves, lambda: primals, "argument ")
+    arrays = argument_arrays("linearize", leaves, primals)
     flat, rebuild = _flat_function("linearize", function, treedef, has_aux)
-    trace = LinearTrace(context.trace)
-    inputs = [
-        trace.input(Aval(x.shape, x.dtype)) if dtypes.is_inexact(x.dtype) else None for x in arrays
-    ]
-    with own_trace(trace):
-        outs, out_tangents = jvp_flat(flat, arrays, inputs)
-        nonzero = [t is not None for t in out_tangents]
-        graph, captured = finish_graph(
-            trace, [i for i in inputs if i is not None], [t for t in out_tangents if t is not None]
-        )
+    outs, nonzero, graph, captured = linearize_flat(flat, arrays)
 
     def pushforward(*tangents: Any) -> Any:
         given = match_tangents("linearize", tangents, treedef, arrays)

@@ -6,7 +6,7 @@ Depends on `core.staging`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rtfunc.compiler.graph_passes import optimize as optimized
@@ -16,7 +16,14 @@ from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.core.graph import Graph
 from rtfunc.core.staging import trace_to_graph
 from rtfunc.ops.convert import as_array
-from rtfunc.transforms.arguments import check_callable, function_name, leaf_arrays, wraps
+from rtfunc.transforms.arguments import (
+    argument_path,
+    check_callable,
+    function_name,
+    leaf_arrays,
+    without_static,
+    wraps,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,8 +69,17 @@ def stage_function(
     return Staged(graph, captured, out_tree)
 
 
-def leaf_avals(transform: str, leaves: Sequence[Any], tree: Callable[[], Any]) -> list[Aval]:
-    """The Avals of leaves that are arrays, numbers or Avals themselves."""
+def argument_avals(
+    transform: str,
+    leaves: Sequence[Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    positions: Sequence[int] | None = None,
+) -> list[Aval]:
+    """The Avals of arguments' leaves, which are arrays, numbers or Avals themselves.
+
+    `positions` says which of `args` the leaves belong to, if not to all.
+    """
     avals = []
     for i, leaf in enumerate(leaves):
         if isinstance(leaf, Aval):
@@ -77,8 +93,9 @@ def leaf_avals(transform: str, leaves: Sequence[Any], tree: Callable[[], Any]) -
         except DtypeError:
             raise DtypeError(
                 at_user_line(
-                    f"{transform}: argument {pytree.paths(tree())[i]} is of type "
-                    f"{type(leaf).__name__}, which has no shape and dtype."
+                    f"{transform}: {argument_path(args, positions, i, kwargs)} is of type "
+                    f"{type(leaf).__name__}, which has no shape and dtype. Pass an array, a number "
+                    "or a rtfunc.ShapeDtypeStruct, or make it static."
                 )
             ) from None
     return avals
@@ -100,21 +117,13 @@ def make_graph(
     float32[]*
     """
     check_callable("make_graph", function)
-    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    split = without_static("make_graph", function, static_argnums)
 
     @wraps(function, "make_graph", "Graph")
     def made(*args: Any, **kwargs: Any) -> Graph:
-        fixed = {n % len(args): args[n] for n in static}
-        dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
-
-        def partial(*xs: Any, **kw: Any) -> Any:
-            given = iter(xs)
-            return function(
-                *(fixed[i] if i in fixed else next(given) for i in range(len(args))), **kw
-            )
-
-        leaves, treedef = pytree.flatten((dynamic, kwargs))
-        avals = leaf_avals("make_graph", leaves, lambda: (dynamic, kwargs))
+        positions, partial = split(*args)
+        leaves, treedef = pytree.flatten((tuple(args[i] for i in positions), kwargs))
+        avals = argument_avals("make_graph", leaves, args, kwargs, positions)
         graph = stage_function("make_graph", partial, treedef, avals).closed()
         if optimize:
             return optimized(graph)
@@ -138,6 +147,6 @@ def eval_shape(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """
     check_callable("eval_shape", function)
     leaves, treedef = pytree.flatten((args, kwargs))
-    avals = leaf_avals("eval_shape", leaves, lambda: (args, kwargs))
+    avals = argument_avals("eval_shape", leaves, args, kwargs)
     staged = stage_function("eval_shape", function, treedef, avals)
     return pytree.unflatten(staged.out_tree, list(staged.graph.out_avals))

@@ -17,9 +17,11 @@ from rtfunc.core.primitive import zeros_like
 from rtfunc.core.reverse import vjp_flat
 from rtfunc.ops.convert import as_array, convert
 from rtfunc.transforms.arguments import (
+    argument_arrays,
     argument_path,
     check_callable,
     check_differentiable,
+    describe,
     flatten_argument,
     function_name,
     leaf_arrays,
@@ -45,7 +47,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     """
     check_callable("vjp", function)
     leaves, treedef = pytree.flatten(primals)
-    arrays = leaf_arrays("vjp", leaves, lambda: primals, "argument ")
+    arrays = argument_arrays("vjp", leaves, primals)
     aux_tree: Any = None
     out_tree: Any = None
     count = 0
@@ -85,7 +87,7 @@ def split_aux(transform: str, function: Any, result: Any) -> tuple[Any, Any]:
             at_user_line(
                 f"{transform} with has_aux=True takes a function that returns a pair "
                 f"(output, auxiliary data), but {function_name(function)} returned "
-                f"{type(result).__name__}."
+                f"{describe(result)}."
             )
         )
     return result[0], result[1]
@@ -96,7 +98,11 @@ def _match_cotangent(
 ) -> list[Any]:
     """The leaves of a cotangent as Arrays of the outputs' dtypes; None for integer outputs."""
     leaves = pytree.flatten_up_to(
-        out_tree, cotangent, f"{transform}'s pullback", pytree.unflatten(out_tree, list(avals))
+        out_tree,
+        cotangent,
+        f"{transform}: the cotangent is a pytree like the output",
+        pytree.unflatten(out_tree, list(avals)),
+        ("the output", "the cotangent"),
     )
     matched: list[Any] = []
     for ct, aval in zip(leaves, avals, strict=True):
@@ -155,9 +161,7 @@ def value_and_grad(
     >>> rf.value_and_grad(lambda x: x**2)(3.0)
     (Array(9., dtype=float32, weak_type=True), Array(6., dtype=float32))
     """
-    return _value_and_grad(
-        function, argnums, has_aux, holomorphic, allow_int, "value_and_grad"
-    )
+    return _value_and_grad(function, argnums, has_aux, holomorphic, allow_int, "value_and_grad")
 
 
 def _value_and_grad(
@@ -174,11 +178,8 @@ def _value_and_grad(
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         positions, single = normalize_argnums(transform, argnums, len(args))
         parts = [flatten_argument(args[n]) for n in positions]
-        arrays = leaf_arrays(
-            transform,
-            [leaf for leaves, _ in parts for leaf in leaves],
-            lambda: [args[n] for n in positions],
-            "argument ",
+        arrays = argument_arrays(
+            transform, [leaf for leaves, _ in parts for leaf in leaves], args, None, positions
         )
         for i, x in enumerate(arrays):
             if holomorphic or x.dtype.kind in "biuc" or allow_int:
@@ -230,7 +231,7 @@ def _scalar_output(transform: str, function: Any, value: Any, holomorphic: bool)
             raise TransformError(
                 at_user_line(
                     f"{transform} takes a function that returns one scalar, but "
-                    f"{function_name(function)} returned a {type(value).__name__}. "
+                    f"{function_name(function)} returned {describe(value)}. "
                     "Return (loss, auxiliary data) with has_aux=True to return more."
                 )
             )
@@ -309,11 +310,10 @@ def linear_transpose(function: Callable[..., Any], *primals: Any) -> Callable[[A
         x if isinstance(x, Aval) else a.aval
         for x, a in zip(
             leaves,
-            leaf_arrays(
+            argument_arrays(
                 "linear_transpose",
                 [np.zeros(()) if isinstance(x, Aval) else x for x in leaves],
-                lambda: primals,
-                "argument ",
+                primals,
             ),
         )
     ]

@@ -10,7 +10,14 @@ from rtfunc.core.array import Array
 from rtfunc.core.batching import batch_flat, to_axis
 from rtfunc.core.errors import AxisError, ShapeError, TransformError, TreeError, at_user_line
 from rtfunc.core.primitive import BatchAxis
-from rtfunc.transforms.arguments import check_callable, function_name, leaf_arrays, wraps
+from rtfunc.transforms.arguments import (
+    argument_arrays,
+    argument_path,
+    check_callable,
+    function_name,
+    leaf_arrays,
+    wraps,
+)
 
 
 def vmap(
@@ -46,10 +53,10 @@ def vmap(
     @wraps(function, "vmap", "Batched form")
     def batched(*args: Any, **kwargs: Any) -> Any:
         leaves, treedef = pytree.flatten((args, kwargs))
-        arrays = leaf_arrays("vmap", leaves, lambda: (args, kwargs), "argument ")
+        arrays = argument_arrays("vmap", leaves, args, kwargs)
         axes = _input_axes(in_axes, args, kwargs)
         for i, (x, axis) in enumerate(zip(arrays, axes)):
-            axes[i] = _normalize(axis, x, lambda i=i: _name(args, kwargs, i))
+            axes[i] = _normalize(axis, x, lambda i=i: argument_path(args, None, i, kwargs))
         size = _common_size(arrays, axes, axis_size, args, kwargs)
         out_tree: Any = None
         result: Any = None
@@ -74,12 +81,6 @@ def vmap(
     return batched
 
 
-def _name(args: tuple[Any, ...], kwargs: dict[str, Any], leaf: int) -> str:
-    names = [f"argument {i}{p}" for i, a in enumerate(args) for p in pytree.paths(a)]
-    names += [f"argument {k}{p}" for k in sorted(kwargs) for p in pytree.paths(kwargs[k])]
-    return names[leaf]
-
-
 def _is_none(x: Any) -> bool:
     return x is None
 
@@ -100,12 +101,12 @@ def _prefix(operation: str, prefix: Any, tree: Any, what: str) -> list[Any]:
     except (ValueError, TypeError, KeyError):
         raise TreeError(
             at_user_line(
-                f"vmap: {operation}={prefix} does not fit {what}: {pytree.difference(prefix, tree)}."
+                f"vmap: {operation}={prefix} does not fit {what}: "
+                f"{pytree.difference(prefix, tree, (operation, what))}. Its entries are integers or "
+                "None, or containers like those that they stand for."
             )
         ) from None
-    return [
-        head for head, part in zip(heads, parts, strict=True) for _ in pytree.leaves(part)
-    ]
+    return [head for head, part in zip(heads, parts, strict=True) for _ in pytree.leaves(part)]
 
 
 def _input_axes(in_axes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int | None]:
@@ -152,7 +153,9 @@ def _common_size(
         )
     if len({size for _, size in sizes}) > 1:
         listing = ", ".join(
-            f"{_name(args, kwargs, i)} has {size} along axis {axes[i]}" if i >= 0 else f"axis_size is {size}"
+            f"{argument_path(args, None, i, kwargs)} has {size} along axis {axes[i]}"
+            if i >= 0
+            else f"axis_size is {size}"
             for i, size in sizes
         )
         raise ShapeError(at_user_line(f"vmap: the mapped axes have different sizes: {listing}."))
@@ -167,7 +170,9 @@ def _output_axes(out_axes: Any, out: Any) -> list[int | None]:
     return _prefix("out_axes", out_axes, out, "the outputs")
 
 
-def _place(out: Any, axis: int | None, wanted: int | None, size: int, path: Callable[[], str]) -> Any:
+def _place(
+    out: Any, axis: int | None, wanted: int | None, size: int, path: Callable[[], str]
+) -> Any:
     if wanted is None:
         if axis is not None:
             raise TransformError(
@@ -181,7 +186,8 @@ def _place(out: Any, axis: int | None, wanted: int | None, size: int, path: Call
     if not -ndim <= wanted < ndim:
         raise AxisError(
             at_user_line(
-                f"vmap: out_axes is {wanted} for the output{path()}, which has {ndim} axes."
+                f"vmap: out_axes is {wanted} for the output{path()}, which has {ndim} "
+                f"{'axis' if ndim == 1 else 'axes'}."
             )
         )
     return to_axis(out, axis, wanted % ndim, size)

@@ -144,7 +144,7 @@ def test_traced_shifts_and_repeats():
 
 
 def test_errors():
-    with pytest.raises(ShapeError, match="reshape: an array of shape .* has 24 elements"):
+    with pytest.raises(ShapeError, match=r"reshape: an array of shape .* has 24 elements"):
         rnp.reshape(X, (5, 5))
     with pytest.raises(ShapeError, match="only one size may be -1"):
         rnp.reshape(X, (-1, -1))
@@ -231,7 +231,7 @@ def test_pad_refuses():
         rnp.pad(V, 1, "edge", end_values=0)
     with pytest.raises(ArgumentError, match="pad_width must not be negative"):
         rnp.pad(V, -1)
-    with pytest.raises(ShapeError, match="pad_width .* does not fit 1 axes"):
+    with pytest.raises(ShapeError, match=r"pad_width .* does not fit 1 axes"):
         rnp.pad(V, ((1, 2), (3, 4)))
     with pytest.raises(DtypeError, match="pad takes integers as pad_width"):
         rnp.pad(V, 1.5)

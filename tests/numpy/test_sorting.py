@@ -109,7 +109,7 @@ def test_unique_of_a_fixed_size_is_the_same_traced(size):
     x = np.array([[3, 1, 3, 2], [7, 7, 7, 7]])
     options = {"return_index": True, "return_inverse": True, "return_counts": True, "size": size}
     for fill in (None, -1):
-        traced = vmap(lambda v: rnp.unique(v, fill_value=fill, **options))(x)
+        traced = vmap(lambda v, fill=fill: rnp.unique(v, fill_value=fill, **options))(x)
         for i in range(2):
             concrete = rnp.unique(x[i], fill_value=fill, **options)
             for k, (a, b) in enumerate(zip(traced, concrete)):
@@ -118,7 +118,7 @@ def test_unique_of_a_fixed_size_is_the_same_traced(size):
 
 
 def test_unique_of_traced_values_needs_a_size():
-    with pytest.raises(TracerError, match="unique of a traced .*Pass size="):
+    with pytest.raises(TracerError, match=r"unique of a traced .*Pass size="):
         vmap(rnp.unique)(X)
 
 

@@ -58,7 +58,7 @@ def _differences(jax, cases):
 
 @pytest.mark.oracle
 def test_draws_are_jaxs(jax):
-    assert not _differences(jax, CASES[::11])  # jax compiles each case anew
+    assert not _differences(jax, CASES[::29])  # jax compiles each case anew
 
 
 @pytest.mark.oracle
@@ -107,7 +107,7 @@ def test_weighted_choices_as_in_jax(jax):
             jax.random.choice(key, 10, (2, 3), replace, p),
         )
     logits = generator.normal(size=(4, 5, 6)).astype("float32")
-    for axis in (0, 1, -1):
+    for axis in (0, -1):
         np.testing.assert_array_equal(
             random.categorical(key, logits, axis), jax.random.categorical(key, logits, axis)
         )

@@ -1,9 +1,10 @@
 """A convolution as a contraction over integer axes, with all shapes known.
 
-Batch, features and spatial axes become `Dimension`s of one kind: position `q` of the output and tap `j`
-of the kernel meet element `base + q * output_step + j * tap_step` of the input. A batch axis has no
-taps (one), an input feature axis has one position, a spatial axis has both. A dilated input falls apart
-into phases, in each of which that holds with whole steps, so no zero is ever multiplied. Axes that step
+Batch, features and spatial axes become `Dimension`s of one kind: position `q` of the output and tap
+`j` of the kernel meet element `base + q * output_step + j * tap_step` of the input. A batch axis
+has no taps (one), an input feature axis has one position, a spatial axis has both. A dilated input
+falls apart into phases, in each of which that holds with whole steps, so no zero is ever
+multiplied. Axes that step
 together are merged: a 1x1 convolution is a matrix product over one long axis. Depends on `core`.
 """
 
@@ -24,8 +25,8 @@ class ConvolutionSpec:
     Attributes:
         lhs_shape, rhs_shape: of the operands, C-contiguous.
         window_strides, padding, lhs_dilation, rhs_dilation: by spatial axis, as in the primitive.
-        lhs_spec, rhs_spec, out_spec: axes in the order (batch, feature, spatial ...), (out feature, in
-            feature, spatial ...), (batch, feature, spatial ...).
+        lhs_spec, rhs_spec, out_spec: axes in the order (batch, feature, spatial ...), (out feature,
+            in feature, spatial ...), (batch, feature, spatial ...).
         feature_group_count, batch_group_count: as in the primitive.
         dtype: of the operands: float32, float64, float16, bfloat16.
         out_dtype: of the result; None for `dtype`.
@@ -82,7 +83,8 @@ def _dilated(size: int, dilation: int) -> int:
 class Phase:
     """Positions out_start, out_start + out_step, ... and taps likewise, that meet the input.
 
-    Position q and tap j, counted within the phase, meet element base + q * output_step + j * tap_step.
+    Position q and tap j, counted within the phase, meet element base + q * output_step + j *
+    tap_step.
     """
 
     out_start: int
@@ -150,9 +152,7 @@ class Dimension:
         """Whether no position meets padding or zeros."""
         last = max(
             (
-                p.base
-                + (p.out_count - 1) * self.output_step
-                + (p.tap_count - 1) * self.tap_step
+                p.base + (p.out_count - 1) * self.output_step + (p.tap_count - 1) * self.tap_step
                 for p in self.phases
                 if p.tap_count and p.out_count
             ),
@@ -270,9 +270,7 @@ def _dimension(
 ) -> Dimension:
     if base == 1 or not split:
         phases = [Phase(0, out, 0, taps, -low)]
-        return Dimension(
-            size, out, taps, *strides, stride, apart, 1, 1, tuple(phases), base
-        )
+        return Dimension(size, out, taps, *strides, stride, apart, 1, 1, tuple(phases), base)
     out_step, tap_step = base // math.gcd(stride, base), base // math.gcd(apart, base)
     phases = []
     for first in range(min(out_step, out)):

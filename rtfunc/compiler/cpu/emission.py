@@ -1,8 +1,9 @@
 """Counted loops, addresses and vectors for templates that are written as LLVM IR.
 
-`Code` wraps an `ir.IRBuilder`. Indices are Python ints as long as they are known and LLVM values from
-then on, and arithmetic on known ones is done at once, so that a template reads as the loop nest that it
-is and emits little. Depends on llvmlite and `scalars` (forms of the dtypes in memory and registers).
+`Code` wraps an `ir.IRBuilder`. Indices are Python ints as long as they are known and LLVM values
+from then on, and arithmetic on known ones is done at once, so that a template reads as the loop
+nest that it is and emits little. Depends on llvmlite and `scalars` (forms of the dtypes in memory
+and registers).
 """
 
 from __future__ import annotations

@@ -124,21 +124,21 @@ run:
   %result = call ptr @rtfunc_python_PyLong_FromLongLong(i64 %wide)
   ret ptr %result
 wrong.count:
-  %0 = call ptr (ptr, ptr, ...) @rtfunc_python_PyErr_Format(ptr @rtfunc_python_TypeError, ptr @message.count, i64 %expected, i64 %count)
-  br label %failed
+  %0 = call ptr (ptr, ptr, ...) @rtfunc_python_PyErr_Format(ptr @rtfunc_python_TypeError, ptr
+  @message.count, i64 %expected, i64 %count) br label %failed
 wrong.type:
-  %1 = call ptr (ptr, ptr, ...) @rtfunc_python_PyErr_Format(ptr @rtfunc_python_TypeError, ptr @message.type, i64 %i)
-  br label %failed
+  %1 = call ptr (ptr, ptr, ...) @rtfunc_python_PyErr_Format(ptr @rtfunc_python_TypeError, ptr
+  @message.type, i64 %i) br label %failed
 wrong.layout:
-  %2 = call ptr (ptr, ptr, ...) @rtfunc_python_PyErr_Format(ptr @rtfunc_python_ValueError, ptr @message.layout, i64 %i)
-  br label %failed
+  %2 = call ptr (ptr, ptr, ...) @rtfunc_python_PyErr_Format(ptr @rtfunc_python_ValueError, ptr
+  @message.layout, i64 %i) br label %failed
 wrong.access:
-  %3 = call ptr (ptr, ptr, ...) @rtfunc_python_PyErr_Format(ptr @rtfunc_python_ValueError, ptr @message.writeable, i64 %i)
-  br label %failed
+  %3 = call ptr (ptr, ptr, ...) @rtfunc_python_PyErr_Format(ptr @rtfunc_python_ValueError, ptr
+  @message.writeable, i64 %i) br label %failed
 failed:
   ret ptr null
 }
-"""  # noqa: E501
+"""
 
 _CALL_HOLDING = "%status = call i32 %native(ptr %pointers)"
 _CALL_RELEASING = """%thread = call ptr @rtfunc_python_PyEval_SaveThread()

@@ -34,6 +34,7 @@ from rtfunc.compiler.cpu.scalars import (
     memory_type,
     pointer,
     register_type,
+    threefry,
     to_memory,
     widen,
 )
@@ -46,7 +47,7 @@ _MAP_BLOCK = 4096
 
 _heavy = frozenset(
     "exp exp2 expm1 log log2 log10 log1p logistic tanh sin cos tan asin acos atan atan2 sinh cosh asinh "
-    "acosh atanh cbrt erf erfc erf_inv pow div sqrt rsqrt".split()
+    "acosh atanh cbrt erf erfc erf_inv pow div sqrt rsqrt threefry2x32".split()
 )
 
 
@@ -497,6 +498,8 @@ class _Printer:
         if node.op == "index":
             return self._index_value(node, span)
         args = [self._value(a, span) for a in node.args]
+        if node.op == "threefry2x32":
+            return self._compute_pair(node, args, span)
         dtype = node.args[-1].dtype
         emit = emitters[node.op]
         if all(not isinstance(a[0].type, ir.VectorType) for a in args):
@@ -508,6 +511,24 @@ class _Printer:
             emit(Operation(self.b, [c[k] for c in columns], dtype, node.dtype, node.params))
             for k in range(span.count)
         ]
+
+    def _compute_pair(
+        self, node: Node, args: list[list[ir.Value]], span: _Span | None
+    ) -> list[ir.Value]:
+        """Both results of threefry: the one asked for is returned, the other remembered."""
+        count = 1
+        if any(isinstance(a[0].type, ir.VectorType) for a in args):
+            assert span is not None
+            count = span.count
+            args = [self._spread(a, count) for a in args]
+        pairs = [
+            threefry(self.b, [args[0][k], args[1][k]], [args[2][k], args[3][k]])
+            for k in range(count)
+        ]
+        for other in self.kernel.nodes:
+            if other.op == node.op and other.args == node.args and other is not node:
+                self.values[other] = [pair[other.params["part"]] for pair in pairs]
+        return [pair[node.params["part"]] for pair in pairs]
 
     def _spread(self, values: list[ir.Value], count: int) -> list[ir.Value]:
         """Vectors for all unrolled copies, from vectors or a scalar."""

@@ -1,9 +1,9 @@
 """Bringing operands into the form that register tiles read: panels and padded copies.
 
-A panel holds, for each point of a loop nest, the elements of a few consecutive features next to each
-other. A slab is a copy of the part of an input that one piece of work needs, in the input's own order,
-with the padding and the zeros of dilation written out and 16-bit floats widened. Both stay in the
-cache. Depends on `emission`, `register_tile`.
+A panel holds, for each point of a loop nest, the elements of a few consecutive features next to
+each other. A slab is a copy of the part of an input that one piece of work needs, in the input's
+own order, with the padding and the zeros of dilation written out and 16-bit floats widened. Both
+stay in the cache. Depends on `emission`, `register_tile`.
 """
 
 from __future__ import annotations
@@ -245,7 +245,8 @@ class SlabAxis:
 def slab_strides(extents: Sequence[int], itemsize: int) -> tuple[int, ...]:
     """Distances of the positions of each axis of a slab, in elements.
 
-    Planes are kept from lying a multiple of 2 KiB apart, where few of them fit into the cache at once.
+    Planes are kept from lying a multiple of 2 KiB apart, where few of them fit into the cache at
+    once.
     """
     strides, distance = [], 1
     for extent in reversed(extents):
@@ -324,9 +325,7 @@ def emit_slab(
     fill(0, source, slab)
 
 
-def _masked(
-    code: Code, address: ir.Value, dtype: np.dtype, lanes: int, mask: ir.Value
-) -> ir.Value:
+def _masked(code: Code, address: ir.Value, dtype: np.dtype, lanes: int, mask: ir.Value) -> ir.Value:
     from rtfunc.compiler.cpu.scalars import from_memory, memory_type
 
     value = code.masked_load(address, memory_type(dtype), dtype.itemsize, mask, lanes)

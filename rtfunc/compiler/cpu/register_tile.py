@@ -1,10 +1,10 @@
 """Register tiles: a small block of sums of products, kept in vector registers over a loop nest.
 
-The micro-kernel of matrix products and convolutions. At each point of the nest it takes a few elements
-of one operand (its rows) and a few vectors of the other (its columns) and adds their outer product to
-the tile. Operands may be packed, or lie in memory at constant distances: addresses are a pointer that
-the nest moves plus constants. Results are stored along whichever axis is contiguous in the output.
-Depends on `emission`, `engine`.
+The micro-kernel of matrix products and convolutions. At each point of the nest it takes a few
+elements of one operand (its rows) and a few vectors of the other (its columns) and adds their outer
+product to the tile. Operands may be packed, or lie in memory at constant distances: addresses are a
+pointer that the nest moves plus constants. Results are stored along whichever axis is contiguous in
+the output. Depends on `emission`, `engine`.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ Epilogue: TypeAlias = Callable[
 ]
 """What is done to results before they are stored: builder, [value], position -> [value].
 
-A value is a vector of `lanes` numbers in the computing type (float32 for 16-bit floats), or a scalar for
-one lane. It is called while emitting, once for each vector of a tile."""
+A value is a vector of `lanes` numbers in the computing type (float32 for 16-bit floats), or a
+scalar for one lane. It is called while emitting, once for each vector of a tile."""
 
 
 def lanes_of(dtype: np.dtype) -> int:
@@ -88,7 +88,7 @@ def balanced(size: int, limit: int) -> int:
 
 @dataclass(frozen=True)
 class Level:
-    """A loop of the nest: how often, and how far each operand's pointer moves a step, in elements."""
+    """A loop: how often, and how far each operand's pointer moves a step, in elements."""
 
     count: Index
     row_step: Index
@@ -114,8 +114,8 @@ class TileShape:
         lanes: in a vector.
         rows: distance of each row from the rows' pointer, in elements.
         columns: distance of each vector of columns from the columns' pointer.
-        column_stride: distance between the elements of a vector of columns, 1 or 2. With 2, elements
-            in between and one after the last are read too.
+        column_stride: distance between the elements of a vector of columns, 1 or 2. With 2,
+            elements in between and one after the last are read too.
         column_valid: how many lanes of the last column may be read; None for all.
         row_vectors: rows are vectors as columns are (one for each column, consecutive), multiplied
             lane by lane, rather than single elements.
@@ -208,8 +208,8 @@ class StoreLayout:
         columns: distance of each vector of columns.
         lane_stride: distance between lanes.
         valid: how many lanes of each column are stored.
-        features: "lanes" where lanes are consecutive features, column after column, "rows" where rows
-            are.
+        features: "lanes" where lanes are consecutive features, column after column, "rows" where
+            rows are.
     """
 
     dtype: np.dtype

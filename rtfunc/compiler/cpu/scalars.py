@@ -1,7 +1,8 @@
 """One elementwise operation as LLVM instructions, for a scalar or a vector of lanes.
 
-Booleans are i1 in registers and bytes in memory; float16 and bfloat16 are computed as float and rounded
-when stored or converted. Semantics are those of the primitives' `impl` rules. Depends on `maths`.
+Booleans are i1 in registers and bytes in memory; float16 and bfloat16 are computed as float and
+rounded when stored or converted. Semantics are those of the primitives' `impl` rules. Depends on
+`maths`.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ def _lanes(of: ir.Type) -> int:
     return of.count if isinstance(of, ir.VectorType) else 1
 
 
-def call_intrinsic(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Value]) -> ir.Value:
+def call_intrinsic(
+    b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Value]
+) -> ir.Value:
     """Call an LLVM intrinsic, declaring it on first use."""
     module = b.module
     function = module.globals.get(name)
@@ -168,7 +171,7 @@ def _neg(o: Operation) -> ir.Value:
 
 
 def _safe_divisor(o: Operation) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """The divisor with 1 in the place of what traps, where it was 0, and where -1 meets the minimum."""
+    """The divisor with 1 in place of what traps; where it was 0; where -1 meets the minimum."""
     x, y = o.args
     zero = o.b.icmp_unsigned("==", y, o.number(0))
     y = o.b.select(zero, o.number(1), y)
@@ -200,7 +203,8 @@ def _extremum(relation: str) -> Emitter:
     def emit(o: Operation) -> ir.Value:
         x, y = o.args
         if o.is_float:
-            # NumPy's order: x wins if it is beyond y or NaN; NaN in y wins by the unordered compare.
+            # NumPy's order: x wins if it is beyond y or NaN; NaN in y wins by the unordered
+            # compare.
             beyond = o.b.fcmp_ordered(relation, x, y)
             x_nan = o.b.fcmp_unordered("uno", x, x)
             return o.b.select(o.b.or_(beyond, x_nan), x, y)
@@ -274,8 +278,10 @@ def _shift(kind: str) -> Emitter:
         inside = o.b.icmp_unsigned("<", y, o.number(width))  # a negative count is a large one
         if kind == "ashr":
             count = o.b.select(inside, y, o.number(width - 1))
-            return (o.b.ashr if o.is_signed else o.b.lshr)(x, count) if o.is_signed else o.b.select(
-                inside, o.b.lshr(x, count), o.number(0)
+            return (
+                (o.b.ashr if o.is_signed else o.b.lshr)(x, count)
+                if o.is_signed
+                else o.b.select(inside, o.b.lshr(x, count), o.number(0))
             )
         count = o.b.select(inside, y, o.number(0))
         return o.b.select(inside, getattr(o.b, kind)(x, count), o.number(0))
@@ -360,6 +366,10 @@ def _convert(o: Operation) -> ir.Value:
     return convert(o.b, o.args[0], o.dtype, o.out)
 
 
+def _bitcast(o: Operation) -> ir.Value:
+    return o.b.bitcast(o.args[0], widen(register_type(o.out), _lanes(o.type)))
+
+
 def _log_add_exp(o: Operation) -> ir.Value:
     """max + log1p(exp(-|x - y|)), where the difference of equal infinities is 0."""
     b, (x, y) = o.b, o.args
@@ -368,6 +378,22 @@ def _log_add_exp(o: Operation) -> ir.Value:
     gap = b.select(equal, o.number(0), b.fsub(x, y))
     below = b.fneg(call_intrinsic(b, f"llvm.fabs.{_suffix(o.type)}", o.type, [gap]))
     return b.fadd(largest, FUNCTIONS["log1p"](b, FUNCTIONS["exp"](b, below)))
+
+
+def threefry(b: ir.IRBuilder, key: Sequence[ir.Value], x: Sequence[ir.Value]) -> list[ir.Value]:
+    """Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3")."""
+    of = x[0].type
+    keys = [*key, b.xor(b.xor(key[0], key[1]), literal(of, 0x1BD11BDA))]
+    x0, x1 = b.add(x[0], keys[0]), b.add(x[1], keys[1])
+    rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
+    name = f"llvm.fshl.{_suffix(of)}"
+    for group in range(5):
+        for rotation in rotations[group % 2]:
+            x0 = b.add(x0, x1)
+            x1 = b.xor(call_intrinsic(b, name, of, [x1, x1, literal(of, rotation)]), x0)
+        x0 = b.add(x0, keys[(group + 1) % 3])
+        x1 = b.add(b.add(x1, keys[(group + 2) % 3]), literal(of, group + 1))
+    return [x0, x1]
 
 
 emitters: dict[str, Emitter] = {
@@ -410,11 +436,37 @@ emitters: dict[str, Emitter] = {
     "integer_pow": _integer_pow,
     "convert_element_type": _convert,
     "logaddexp": _log_add_exp,
+    "bitcast": _bitcast,
+    "fma": _intrinsic("fma"),
     **{
         name: _maths(name)
-        for name in (
-            "exp exp2 expm1 log log2 log10 log1p logistic tanh sin cos tan asin acos atan atan2 sinh "
-            "cosh asinh acosh atanh cbrt erf erfc erf_inv pow"
-        ).split()
+        for name in [
+            "exp",
+            "exp2",
+            "expm1",
+            "log",
+            "log2",
+            "log10",
+            "log1p",
+            "logistic",
+            "tanh",
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+            "atan2",
+            "sinh",
+            "cosh",
+            "asinh",
+            "acosh",
+            "atanh",
+            "cbrt",
+            "erf",
+            "erfc",
+            "erf_inv",
+            "pow",
+        ]
     },
 }

@@ -1,0 +1,185 @@
+"""How many batches a second a loader makes, beside PyTorch's.
+
+`python -m benchmarks.data_loader [arrays] [images] [step]` prints a table for each section:
+
+- `arrays`: rows of arrays in memory, shuffled. PyTorch reads a `TensorDataset`.
+- `images`: PNG files, decoded by Pillow, as uint8 batches.
+- `step`: how much of the time a training step on NumPy arrays waits for its data.
+
+Every figure is the best of several epochs; workers are started before the clock.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rtfunc
+from rtfunc.data import ArrayDataset, DataLoader
+
+try:
+    import torch
+    from torch.utils import data as torch_data
+except ImportError:
+    torch = torch_data = None
+
+Row = tuple[str, Callable[[], Iterable[Any]]]
+
+
+class ImageFiles:
+    """The PNG files of a folder as uint8 arrays."""
+
+    def __init__(self, paths: list[str]):
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        from PIL import Image
+
+        with Image.open(self.paths[index]) as image:
+            return np.asarray(image), index % 10
+
+
+class TorchImageFiles(ImageFiles):
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        array, label = super().__getitem__(index)
+        return torch.from_numpy(array.copy()), label
+
+
+def rate(make: Callable[[], Iterable[Any]], epochs: int) -> float:
+    """Batches a second, from the first batch of an epoch to its last; the best epoch."""
+    best = 0.0
+    loader = make()
+    for _ in range(epochs):
+        iterator = iter(loader)
+        next(iterator)
+        count, start = 0, time.perf_counter()
+        for _ in iterator:
+            count += 1
+        best = max(best, count / (time.perf_counter() - start))
+    close = getattr(loader, "close", None)
+    if close:
+        close()
+    return best
+
+
+def table(title: str, rows: list[Row], epochs: int) -> None:
+    print(f"\n{title}")
+    for name, make in rows:
+        print(f"  {name:<36}{rate(make, epochs):>12,.0f} batches/s", flush=True)
+
+
+def arrays() -> None:
+    for rows, shape, size in ((60000, (28, 28), 128), (4096, (3, 64, 64), 64)):
+        x = np.random.default_rng(0).random((rows, *shape), np.float32)
+        y = np.arange(rows, dtype=np.int64)
+        ours = ArrayDataset(x, y)
+        key = rtfunc.random.key(0)
+
+        def own(count: int, mode: str = "thread", ours: Any = ours, size: int = size, key: Any = key) -> Row:  # fmt: skip
+            return f"rtfunc, {count} {mode} workers", lambda: DataLoader(
+                ours, size, shuffle=True, key=key, num_workers=count, worker_mode=mode,
+                persistent_workers=True,
+            )  # fmt: skip
+
+        table_rows = [own(0), own(2), own(2, "process")]
+        if torch_data is not None:
+            tensors = torch_data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+            for count in (0, 2):
+                make = torch_loader(tensors, size, count)
+                table_rows.append((f"torch, {count} workers", make))
+        table(f"{rows} float32 arrays of shape {shape}, batches of {size}", table_rows, 3)
+
+
+def torch_loader(dataset: Any, size: int, count: int) -> Callable[[], Iterable[Any]]:
+    return lambda: torch_data.DataLoader(
+        dataset, size, shuffle=True, num_workers=count, persistent_workers=count > 0
+    )
+
+
+def write_images(folder: str, count: int, side: int) -> list[str]:
+    """Smooth pictures with some noise, which compress about as photographs do."""
+    from PIL import Image
+
+    paths = []
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        coarse = Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8))
+        picture = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC), np.int16)
+        noisy = np.clip(picture + rng.integers(-4, 5, picture.shape), 0, 255).astype(np.uint8)
+        paths.append(str(Path(folder, f"{number}.png")))
+        Image.fromarray(noisy).save(paths[-1], compress_level=3)
+    return paths
+
+
+def images() -> None:
+    for side, count, size in ((32, 3000, 64), (224, 384, 16)):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = write_images(folder, count, side)
+            key = rtfunc.random.key(0)
+            rows: list[Row] = []
+            for workers, mode in ((0, "thread"), (2, "thread"), (2, "process")):
+                rows.append(
+                    (
+                        f"rtfunc, {workers} {mode} workers",
+                        lambda workers=workers, mode=mode: DataLoader(
+                            ImageFiles(paths), size, shuffle=True, key=key, num_workers=workers,
+                            worker_mode=mode, persistent_workers=True,
+                        ),
+                    )
+                )  # fmt: skip
+            if torch_data is not None:
+                for workers in (0, 2):
+                    make = torch_loader(TorchImageFiles(paths), size, workers)
+                    rows.append((f"torch, {workers} workers", make))
+            table(f"{count} PNG files of {side}x{side}, batches of {size}", rows, 3)
+
+
+def step() -> None:
+    """A step of matrix products, as a jitted step would be: it releases the GIL."""
+    x = np.random.default_rng(0).random((20000, 784), np.float32)
+    w = np.random.default_rng(1).random((784, 512), np.float32)
+
+    def train(batch: np.ndarray) -> None:
+        for _ in range(2):
+            (batch @ w) @ w.T
+
+    batch = x[:128]
+    start = time.perf_counter()
+    for _ in range(200):
+        train(batch)
+    alone = (time.perf_counter() - start) / 200
+    print(f"\nA step of {1e3 * alone:.2f} ms on batches of 128 of 784 float32")
+    for count, mode in ((0, "thread"), (2, "thread"), (2, "process")):
+        loader = DataLoader(
+            ArrayDataset(x), 128, shuffle=True, key=rtfunc.random.key(0), num_workers=count,
+            worker_mode=mode,
+        )  # fmt: skip
+        iterator = iter(loader)
+        next(iterator)
+        start, waited, steps = time.perf_counter(), 0.0, 0
+        while True:
+            asked = time.perf_counter()
+            batch = next(iterator, None)
+            waited += time.perf_counter() - asked
+            if batch is None:
+                break
+            train(np.asarray(batch))
+            steps += 1
+        share = waited / (time.perf_counter() - start)
+        print(f"  rtfunc, {count} {mode} workers: {100 * share:.1f} % of the time spent waiting")
+
+
+SECTIONS = {"arrays": arrays, "images": images, "step": step}
+
+if __name__ == "__main__":
+    for section in sys.argv[1:] or SECTIONS:
+        SECTIONS[section]()
