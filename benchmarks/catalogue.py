@@ -122,7 +122,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """How the row is asked for: "mlp", or "memory:mlp" in a group that measures it otherwise."""
+        """How the row is asked for: "mlp", or "memory:mlp" where something else is measured."""
         plain = self.group in ("compiled", "eager", "start")
         return self.workload if plain else f"{self.group}:{self.workload}"
 

@@ -125,7 +125,7 @@ class Worker:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         if cpus is not None:
             environment |= dict.fromkeys(THREAD_VARIABLES, str(cpus))
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long-lived as we)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", contestant.module]
             + ([str(cpus)] if cpus is not None else []),

@@ -28,9 +28,8 @@ def number(value: float, unit: str) -> str:
         return f"{value:.2f} ×"
     if unit == "bytes":
         return f"{value / 2**20:.0f} MiB"
-    for size, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if value >= 0.9995 * size:
-            break
+    units = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+    size, name = next((pair for pair in units if value >= 0.9995 * pair[0]), units[-1])
     scaled = value / size
     digits = max(0, 2 - (scaled >= 9.995) - (scaled >= 99.95))
     return f"{scaled:.{digits}f} {name}"
@@ -159,8 +158,8 @@ def markdown(
         f"Written by `python -m benchmarks --markdown` on {today}: {machine}, {cpu_model()}, "
         f"{available_cpus()} processors used. {versions(contestants)}.",
         "",
-        f"Figures are medians of {rounds} rounds, in which the contestants take turns. The ratio is "
-        "the best peer's figure divided by rtfunc's: above 1 rtfunc is better.",
+        f"Figures are medians of {rounds} rounds, in which the contestants take turns. The ratio "
+        "is the best peer's figure divided by rtfunc's: above 1 rtfunc is better.",
     ]
     if plot:
         lines += ["", f"![The best peer's time divided by rtfunc's, by workload]({plot})"]

@@ -6,6 +6,7 @@ do not depend on which others run. Depends on NumPy alone.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -63,9 +64,7 @@ class Classifier(NamedTuple):
 def mlp(sizes: tuple[int, ...], batch: int) -> Classifier:
     """Pairs of weights (inputs, outputs) and biases (outputs,); x (batch, sizes[0])."""
     normal = Normal()
-    params = [
-        (normal.parameter(a, b), np.zeros(b, np.float32)) for a, b in zip(sizes[:-1], sizes[1:])
-    ]
+    params = [(normal.parameter(a, b), np.zeros(b, np.float32)) for a, b in pairwise(sizes)]
     return Classifier(params, normal.data(batch, sizes[0]), normal.labels(sizes[-1], batch))
 
 

@@ -19,8 +19,16 @@ from rtfunc.compiler.buffers import new_buffer
 from rtfunc.compiler.cpu import blas, engine, threads
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.program import HostCall, print_program
+from rtfunc.compiler.inspect import (
+    CostAnalysis,
+    MemoryAnalysis,
+    cost_analysis,
+    format_program,
+    memory_analysis,
+)
 from rtfunc.compiler.lowered import Lowered, lower
 from rtfunc.core.array import Array
+from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.core.graph import Graph
 from rtfunc.core.trace import use_trace
 
@@ -88,6 +96,26 @@ class Executable:
             len(graph.inputs) + len(self._constants) + len(self._outs) + 2,
             keep=self.module,
         )
+
+    def as_text(self, stage: str) -> str:
+        """The program as text: its "kernels", "llvm" code or "asm"."""
+        if stage == "kernels":
+            return format_program(self.lowered)
+        if stage == "llvm":
+            return self.text
+        if stage == "asm":
+            return engine.compile_module(self.text).as_asm()
+        raise ArgumentError(
+            at_user_line(f"as_text shows 'graph', 'kernels', 'llvm' or 'asm', not {stage!r}.")
+        )
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """Memory of one call."""
+        return memory_analysis(self.lowered, sum(c.nbytes for c in self._constants))
+
+    def cost_analysis(self) -> CostAnalysis:
+        """Operations and memory traffic of one call."""
+        return cost_analysis(self.lowered)
 
     def __call__(self, args: Sequence[Array]) -> list[Array]:
         buffers = [a._buffer for a in args]

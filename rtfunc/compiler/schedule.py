@@ -553,9 +553,11 @@ class _KernelBuilder:
             elif domain != self.domain and not (any(self.reduced) and domain == self._row_domain()):
                 raise _Unfit
             self.reads: set[Variable] = set()
+            self.shares = False
             self.number = number
             node = self._root_value(atom, reduced, full=bool(reduced) or domain == self.domain)
-            if self.stores and not self._worthwhile(before[3], number):
+            # Only what shares data with what is here saves anything by being here.
+            if self.stores and not self.shares and not self.reads & (before[3] | set(self.values)):
                 raise _Unfit
             if len(self.nodes) > _MAX_NODES or self._too_long(node):
                 raise _Unfit
@@ -572,10 +574,6 @@ class _KernelBuilder:
 
     def _row_domain(self) -> tuple[int, ...]:
         return tuple(n for n, r in zip(self.domain, self.reduced) if not r)
-
-    def _worthwhile(self, loaded_before: set[Variable], number: int) -> bool:
-        """Whether the new root shares anything with what is here."""
-        return bool(self.reads & (loaded_before | set(self.values)))
 
     def _too_long(self, node: Node) -> bool:
         """Whether this would be a further pass over rows so long, or few, that passes had better be
@@ -624,6 +622,8 @@ class _KernelBuilder:
         node = self.known.get(key)
         if node is None:
             self.known[key] = node = self._new_value(atom, index)
+        else:
+            self.shares = True
         return node
 
     def _literal(self, literal: Literal) -> Node:

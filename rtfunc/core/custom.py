@@ -255,6 +255,7 @@ class CustomJVP(CustomCall):
                 t, t_axis = (None, None) if is_zero else next(found)
                 if t is not None and t_axis != out_axis:
                     if out_axis is None:
+                        assert t_axis is not None  # they differ
                         outs[i], out_axis = to_axis(outs[i], None, t_axis, axis.size), t_axis
                     elif t_axis is None:
                         t = to_axis(t, None, out_axis, axis.size)

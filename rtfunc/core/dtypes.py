@@ -201,7 +201,8 @@ def as_dtype(dtype: DtypeLike) -> np.dtype:
         found = _by_python_type[dtype]
     else:
         try:
-            found = np.dtype(getattr(dtype, "dtype", dtype))
+            # Scalar classes have an attribute `dtype` too, which is not theirs.
+            found = np.dtype(dtype if isinstance(dtype, type) else getattr(dtype, "dtype", dtype))
         except TypeError:
             raise DtypeError(at_user_line(f"{dtype!r} is not a dtype.")) from None
     if not found.isnative:

@@ -57,9 +57,8 @@ class Equation:
     """One application of a primitive.
 
     Attributes: primitive; inputs: Variables and Literals; params: keyword arguments of the
-    primitive;
-    outputs: the Variables that it defines; source: the user's line, if known; scopes: names given
-    by `named_scope`.
+    primitive; outputs: the Variables that it defines; source: the user's line, if known; scopes:
+    names given by `named_scope`.
     """
 
     __slots__ = ("inputs", "outputs", "params", "primitive", "scopes", "source")

@@ -1,10 +1,12 @@
-"""Printing Graphs for people. Depends on `graph`.
+"""Printing Graphs for people.
 
-graph(a: float32[3], b: float32[]) {
-  c: float32[3] = mul(a, b)             # model.py:12
-  d: float32[] = reduce_sum(c, axes=(0,))
-  return d
-}
+    graph(a: float32[3], b: float32[]) {
+      c: float32[3] = mul(a, b)             # model.py:12
+      d: float32[] = reduce_sum(c, axes=(0,))
+      return d
+    }
+
+Depends on `graph`.
 """
 
 from __future__ import annotations

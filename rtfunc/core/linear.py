@@ -1,10 +1,10 @@
 """Linearization: the values of a function, and its derivative written down as a Graph.
 
-`linearize_flat` runs a function in forward mode with tangents that are staged while everything else is
-computed at once, so Python control flow on values works and the Graph holds the linear part alone. An
-operation whose `jvp` rule computes value and tangent in one (loops, branches, sorting) gets its value
-from itself; the rule's own is then dead code or, in a loop, computed again with the tangent. Depends on
-`forward`, `staging`.
+`linearize_flat` runs a function in forward mode with tangents that are staged while everything else
+is computed at once, so Python control flow on values works and the Graph holds the linear part alone.
+An operation whose `jvp` rule computes value and tangent in one (calls, loops, branches, sorting) gets
+its value from the operation itself; the Graph then computes it again along with the tangent. Depends
+on `forward`, `staging`.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def linearize_flat(
 ) -> tuple[list[Any], tuple[bool, ...], Graph, list[Any]]:
     """The outputs of `function(*primals)` and its derivative there, over flat sequences.
 
-    Returns (outputs, which of them have a tangent that is not zero, graph, captured): the Graph takes
-    the captured values and then a tangent for every inexact primal, and returns the tangents that are
-    not zero.
+    Returns (outputs, which of them have a tangent that is not zero, graph, captured): the Graph
+    takes the captured values and then a tangent for every inexact primal, and returns the tangents
+    that are not zero.
     """
     linear = LinearTrace(context.trace)
     inputs = [

@@ -59,8 +59,8 @@ def flatten_up_to(
 ) -> list[Any]:
     """The subtrees of `tree` at the places where `treedef` has leaves.
 
-    Raises `TreeError` where there are none; with `like`, a tree of structure `treedef`, it says where,
-    with `names` for `like` and `tree`.
+    Raises `TreeError` where there are none; with `like`, a tree of structure `treedef`, it says
+    where, with `names` for `like` and `tree`.
     """
     try:
         return treedef.flatten_up_to(tree)
@@ -137,7 +137,9 @@ def register_node(
 ) -> None:
     """Make `cls` a container: `flatten_function(x) -> (children, static data)` and its inverse
     `unflatten_function(static data, children)`."""
-    optree.register_pytree_node(cls, flatten_function, unflatten_function, namespace=NAMESPACE)
+    # optree declares containers to be collections of leaves; what is registered need not be one.
+    register: Any = optree.register_pytree_node
+    register(cls, flatten_function, unflatten_function, namespace=NAMESPACE)
 
 
 def register_dataclass(
@@ -163,7 +165,8 @@ def register_dataclass(
             object.__setattr__(x, name, value)
         return x
 
-    optree.register_pytree_node(
+    register: Any = optree.register_pytree_node
+    register(
         cls,
         flatten_function,
         unflatten_function,

@@ -47,7 +47,8 @@ class ScalarType:
 
     def __eq__(self, other: object) -> builtins.bool:
         try:
-            return self.dtype == np.dtype(getattr(other, "dtype", other))  # type: ignore[arg-type]
+            found: Any = other if isinstance(other, type) else getattr(other, "dtype", other)
+            return self.dtype == np.dtype(found)
         except TypeError:
             return NotImplemented
 
@@ -99,7 +100,7 @@ def _kind(operation: str, x: Any) -> tuple[np.dtype, builtins.bool]:
         return x.dtype, x.weak_type
     if isinstance(x, (list, tuple)):
         return asarray(x).dtype, False
-    return as_dtype(getattr(x, "dtype", x)), False
+    return as_dtype(x), False
 
 
 def result_type(*args: Any) -> np.dtype:

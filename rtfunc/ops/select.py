@@ -23,8 +23,11 @@ def select(predicate: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Arr
     >>> select(1 < 2, 1, 2)
     Array(1, dtype=int32, weak_type=True)
     """
-    both = isinstance(on_true, Array) and isinstance(on_false, Array)
-    if not both or on_true.dtype is not on_false.dtype:
+    if (
+        not isinstance(on_true, Array)
+        or not isinstance(on_false, Array)
+        or on_true.dtype is not on_false.dtype
+    ):
         on_true, on_false = promote("select", on_true, on_false)
     if not isinstance(predicate, Array):
         predicate = as_array("select", predicate)

@@ -73,7 +73,7 @@ def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Array:
 
 
 def _fill_unknown(old: tuple[int, ...], shape: Any) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    sizes: tuple[Any, ...] = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     unknown = [i for i, n in enumerate(sizes) if operator.index(n) == -1]
     if len(unknown) > 1:
         raise ShapeError(at_user_line(f"reshape: only one size may be -1, but got {sizes}."))
@@ -274,9 +274,7 @@ def _rev_infer(x: Aval, *, axes: tuple[int, ...]) -> Aval:
     return Aval(x.shape, x.dtype)
 
 
-def _rev_batch(
-    primitive: Any, batch: Any, operands: Any, batch_axes: Any, *, axes: Any
-) -> Any:
+def _rev_batch(primitive: Any, batch: Any, operands: Any, batch_axes: Any, *, axes: Any) -> Any:
     d = batch_axes[0]
     return primitive.bind(*operands, axes=tuple(a + (a >= d) for a in axes)), d
 

@@ -4,16 +4,16 @@ A key is a uint32 Array of shape (2,), and a function of this module given the s
 returns the same numbers. `split` makes new keys from one; each key is used once. The generator is
 Threefry-2x32 in the counter layout of JAX (its "partitionable" form, the default), and the
 algorithms are JAX's, so for the same key data `bits`, `split`, `fold_in`, `uniform`, `randint`,
-`bernoulli` and `permutation` return what `jax.random` returns bit for bit, and `normal` agrees to 2
-ulp.
+`bernoulli`, `permutation` and `normal` return what `jax.random` returns on CPUs bit for bit (in
+float64 `normal` agrees within 3 ulp).
 
     key = rtfunc.random.key(0)
     key, subkey = rtfunc.random.split(key)
     x = rtfunc.random.normal(subkey, (3, 4))
 
 Everything can be traced, batched over keys by `vmap`, and differentiated with respect to parameters
-such as `minval`. `keys` has what concerns keys, `uniform` what is drawn with integers and uniform
-floats, `distributions` the continuous distributions, `selection` choices among elements.
+such as `minval`. `keys` has what concerns keys, `uniform_bits` what is drawn with integers and
+uniform floats, `distributions` the continuous distributions, `selection` choices among elements.
 """
 
 from rtfunc.random.distributions import exponential as exponential

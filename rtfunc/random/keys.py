@@ -17,9 +17,9 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import as_shape
 from rtfunc.core.errors import DtypeError, ShapeError, at_user_line
 from rtfunc.ops.comparison import shift_right_logical
-from rtfunc.ops.convert import as_array, convert, scalar
+from rtfunc.ops.convert import as_array, convert, owned_array, scalar
 from rtfunc.ops.iota import iota_p
-from rtfunc.ops.pad_slice import concatenate, owned_array, slice_in_dim
+from rtfunc.ops.pad_slice import concatenate, slice_in_dim
 from rtfunc.ops.random_bits import threefry2x32_p
 from rtfunc.ops.shape import reshape_p
 

@@ -15,12 +15,12 @@ from rtfunc.core.aval import as_shape, broadcast_shapes
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.ops.arithmetic import add, mul, sub
 from rtfunc.ops.comparison import ge
-from rtfunc.ops.convert import as_array, convert, promote_inexact, scalar
+from rtfunc.ops.convert import as_array, convert, owned_array, promote_inexact, scalar
 from rtfunc.ops.cumulative import cumsum_p
 from rtfunc.ops.exponential import log
 from rtfunc.ops.gather import GatherDimensionNumbers, gather
 from rtfunc.ops.iota import iota_p
-from rtfunc.ops.pad_slice import concatenate, owned_array, slice_in_dim
+from rtfunc.ops.pad_slice import concatenate, slice_in_dim
 from rtfunc.ops.reduce import argmax
 from rtfunc.ops.shape import expand_dims, normalize_axis, reshape_p, transpose
 from rtfunc.ops.sort import sort_p, top_k

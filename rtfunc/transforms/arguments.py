@@ -69,7 +69,7 @@ def leaf_arrays(
     return _arrays(
         transform,
         leaves,
-        lambda i: f"{what.rstrip()}{pytree.paths(tree())[i]}",
+        lambda i: f"{what}{pytree.paths(tree())[i]}".rstrip(),
         "A traced function takes and returns pytrees of arrays and numbers.",
     )
 

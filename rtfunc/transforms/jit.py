@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rtfunc.compiler.backends
+import rtfunc.compiler.backends  # noqa: F401  registers them
 from rtfunc.compiler.graph_passes import optimize
 from rtfunc.core import pytree
 from rtfunc.core.array import Array, DonatedBuffer
@@ -112,10 +112,10 @@ class Jitted:
             except TypeError:
                 raise UnhashableError(
                     at_user_line(
-                        f"jit: the static argument {name!r} of {function_name(self.function)} is of "
-                        f"type {type(value).__name__}, which does not hash. Static arguments are compared "
-                        "from call to call: use a hashable value (a tuple rather than a list), or "
-                        "make it a traced argument."
+                        f"jit: the static argument {name!r} of {function_name(self.function)} "
+                        f"is of type {type(value).__name__}, which does not hash. Static arguments "
+                        "are compared from call to call: use a hashable value (a tuple rather than "
+                        "a list), or make it a traced argument."
                     )
                 ) from None
         return leaves, treedef, (len(args), static)

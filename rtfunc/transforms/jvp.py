@@ -139,8 +139,9 @@ def tangent_of(tangent: Any, primal: Array) -> Any:
 def linearize(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `function(*primals)` and its derivative there as a function of tangents.
 
-    The derivative is computed once, as a Graph; applying it costs only the linear part. Returns
-    `(out, pushforward)` or `(out, pushforward, aux)`.
+    The derivative is computed once, as a Graph; applying it costs only the linear part (calls of
+    jitted functions, loops and branches compute their values again along with their tangents).
+    Returns `(out, pushforward)` or `(out, pushforward, aux)`.
 
     >>> import rtfunc as rf, rtfunc.numpy as rnp
     >>> y, pushforward = rf.linearize(rnp.sin, 0.0)

@@ -102,8 +102,8 @@ def _prefix(operation: str, prefix: Any, tree: Any, what: str) -> list[Any]:
         raise TreeError(
             at_user_line(
                 f"vmap: {operation}={prefix} does not fit {what}: "
-                f"{pytree.difference(prefix, tree, (operation, what))}. Its entries are integers or "
-                "None, or containers like those that they stand for."
+                f"{pytree.difference(prefix, tree, (operation, what))}. Its entries are integers "
+                "or None, or containers like those that they stand for."
             )
         ) from None
     return [head for head, part in zip(heads, parts, strict=True) for _ in pytree.leaves(part)]

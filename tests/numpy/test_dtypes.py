@@ -59,12 +59,10 @@ def test_names_differ():
     assert rnp.double == np.float64
 
 
-def test_promotion_is_commutative_associative_and_idempotent():
-    for a, b in itertools.combinations(NAMES, 2):
+def test_promotion_is_commutative_and_idempotent():
+    for a, b in itertools.product(NAMES, NAMES):
         assert rnp.promote_types(a, b) == rnp.promote_types(b, a)
-    for a, b, c in itertools.combinations(NAMES, 3):
-        left = rnp.promote_types(rnp.promote_types(a, b), c)
-        assert left == rnp.promote_types(a, rnp.promote_types(b, c)) or "int64" in (a, b, c)
+        assert rnp.promote_types(a, a) == as_numpy(a)
 
 
 @pytest.mark.oracle
@@ -189,7 +187,7 @@ def test_astype_saturates_and_copies():
 @pytest.mark.parametrize("source", NAMES)
 @pytest.mark.parametrize("target", NAMES)
 def test_view_is_numpys(source, target):
-    x = np.arange(16).reshape(2, 8).astype(as_numpy(source))
+    x = np.arange(32).reshape(2, 16).astype(as_numpy(source))
     expected = x.view(as_numpy(target))
     if target == "bool":
         expected = x.view("uint8") != 0

@@ -242,9 +242,10 @@ class _Convolution:
         most = _MOST_PIXELS if self.by_taps else min(max(total // 16, 64), _MOST_PIXELS)
         for position, i in enumerate(self.pixel_axes):
             size = x.dimensions[i].most_out
-            block = size
+            block, pieces = size, 1
             while block > 1 and not self._fits(i, block, most):
-                block = -(-size // (-(-size // block) + 1))
+                pieces += 1
+                block = -(-size // pieces)
             if position == 0 and self.mode == "pixels":
                 block = size
             self.pixel_block[i] = block

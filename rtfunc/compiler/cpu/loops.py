@@ -447,8 +447,8 @@ class _Printer:
         self.b.store(self._combine(node, old, value), slot)
 
     def _combine(self, node: Node, a: ir.Value, b: ir.Value) -> ir.Value:
-        op = {"sum": "add", "prod": "mul"}.get(node.params["kind"], node.params["kind"])
-        return emitters[op](Operation(self.b, (a, b), node.dtype, node.dtype, {}))
+        kind: str = node.params["kind"]
+        return emitters[{"sum": "add", "prod": "mul"}.get(kind, kind)](Operation(self.b, (a, b), node.dtype, node.dtype, {}))
 
     def _across(self, node: Node, slots: Sequence[Any]) -> ir.Value:
         """All accumulators and lanes combined into one value, in a fixed order."""

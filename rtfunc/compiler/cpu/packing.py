@@ -56,7 +56,7 @@ class PanelPacker:
         self.feature_stride = feature_stride
         self.width = width
         self.lanes = lanes_of(dtype)
-        self._transposing: dict[tuple[int, int], ir.Function] = {}
+        self._transposing: dict[tuple[int, int, int], ir.Function] = {}
 
     def emit(
         self,
@@ -83,7 +83,9 @@ class PanelPacker:
         else:
             self._loops(code, axes, source, target, lambda s, t: self._gather(code, s, t, valid))
 
-    def _loops(self, code, axes, source, target, body) -> None:  # type: ignore[no-untyped-def]
+    def _loops(
+        self, code: Code, axes: Sequence[Any], source: Any, target: Any, body: Callable[..., None]
+    ) -> None:
         if not axes:
             body(source, target)
             return

@@ -1,0 +1,124 @@
+"""What a compiled program looks like and costs: its kernels as text, its flops, bytes and memory.
+
+Depends on `lowered`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from rtfunc.compiler.kernel import Kernel, format_kernel
+from rtfunc.compiler.lowered import Lowered
+from rtfunc.compiler.memory import touched
+from rtfunc.compiler.schedule import Call, elementwise_cost
+from rtfunc.core.graph import Equation, Variable
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryAnalysis:
+    """Memory of one call in bytes: what comes in and goes out, constants, and the arena between."""
+
+    arguments: int
+    outputs: int
+    constants: int
+    arena: int
+
+
+@dataclasses.dataclass(frozen=True)
+class CostAnalysis:
+    """An estimate of one call: floating-point operations, and bytes read and written by the steps.
+
+    Elementary functions count as the multiplications and additions that they take. The bodies of `while`
+    loops count once.
+    """
+
+    flops: int
+    bytes: int
+
+
+def format_program(lowered: Lowered, indent: str = "") -> str:
+    """All steps of a program as text, with the sub-graphs of loops and branches indented."""
+    names: dict[Variable, str] = {}
+    lines = []
+    program = lowered.program
+    for number, step in enumerate(program.steps):
+        if isinstance(step, Kernel):
+            text = format_kernel(step, names)
+        else:
+            text = _format_call(step, names)
+        lines += [f"{indent}{line}" for line in f"[{number}] {text}".splitlines()]
+        if isinstance(step, Call):
+            for part in lowered.inner.get(step.equation, []):
+                lines.append(format_program(part, indent + "      "))
+    return "\n".join(lines)
+
+
+def _format_call(call: Call, names: dict[Variable, str]) -> str:
+    def name(variable: Variable) -> str:
+        return names.setdefault(variable, f"v{len(names)}")
+
+    inputs = ", ".join(
+        name(v) + ("" if offset is None else f"[{offset}]") for v, offset in call.operands
+    )
+    outputs = ", ".join(f"{name(v)}: {v.aval}" for v in call.equation.outputs)
+    source = "" if call.equation.source is None else f"  # {call.equation.source.short}"
+    return f"{outputs} = call {call.equation.primitive.name}({inputs}){source}"
+
+
+def _size(variable: Variable) -> int:
+    return variable.aval.size * variable.aval.dtype.itemsize
+
+
+def memory_analysis(lowered: Lowered, constants: int) -> MemoryAnalysis:
+    """Memory of one call."""
+    program = lowered.program
+    return MemoryAnalysis(
+        sum(_size(v) for v in program.inputs),
+        sum(_size(v) for v in program.outputs),
+        constants,
+        lowered.plan.size,
+    )
+
+
+def cost_analysis(lowered: Lowered) -> CostAnalysis:
+    """Operations and traffic of one call."""
+    flops = traffic = 0
+    for step in lowered.program.steps:
+        if isinstance(step, Kernel):
+            for node in step.nodes:
+                points = step.size if node.full else step.rows
+                if node.op == "reduce":
+                    points = step.size
+                flops += points * elementwise_cost.get(node.op, node.op == "reduce")
+            traffic += sum(_size(v) for v in touched(step))
+            continue
+        inner = lowered.inner.get(step.equation)
+        if inner is None:
+            flops += _call_flops(step.equation)
+            traffic += sum(_size(v) for v in touched(step))
+            continue
+        costs = [cost_analysis(part) for part in inner]
+        times = step.equation.params.get("length", 1)
+        if step.equation.primitive.name == "cond":
+            flops += max(c.flops for c in costs)
+            traffic += max(c.bytes for c in costs)
+        else:
+            flops += times * sum(c.flops for c in costs)
+            traffic += times * sum(c.bytes for c in costs)
+    return CostAnalysis(flops, traffic)
+
+
+def _call_flops(equation: Equation) -> int:
+    name, params = equation.primitive.name, equation.params
+    out: Any = equation.outputs[0].aval if equation.outputs else None
+    if name == "dot_general":
+        shape = equation.inputs[0].aval.shape
+        contracted = math.prod(shape[a] for a in params["dimension_numbers"][0][0])
+        return 2 * out.size * contracted
+    if name == "conv_general_dilated":
+        kernel = equation.inputs[1].aval
+        features = out.shape[params["dimension_numbers"].out_spec[1]]
+        return 2 * out.size * kernel.size // max(features, 1)
+    return out.size if out is not None else 0
