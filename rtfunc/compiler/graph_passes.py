@@ -14,15 +14,16 @@ import numpy as np
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.graph import Atom, Equation, Graph, Literal, Variable, sub_graphs
-from rtfunc.core.staging import has_effect, live_part
+from rtfunc.core.staging import has_effect
 from rtfunc.core.trace import use_trace
+from rtfunc.ops.control_dce import drop_unused
 
 
 def optimize(graph: Graph) -> Graph:
     """The Graph after all passes, sub-graphs included; kept on the Graph, so it is made once."""
     if optimize not in graph.derived:
         result = graph
-        for run in (merge_common, fold_constants, simplify, merge_common, live_part):
+        for run in (merge_common, fold_constants, simplify, merge_common, drop_unused):
             result = run(result)
         graph.derived[optimize] = map_sub_graphs(optimize, result)
     return graph.derived[optimize]
@@ -207,3 +208,10 @@ def _again(equation: Equation, inner: Equation, **params: Any) -> Sequence[Atom]
 _neutral = {"mul": (1, ("left", "right")), "div": (1, ("right",)), "sub": (0, ("right",))}
 
 _identity_if_same_type = {"reshape", "transpose", "broadcast_in_dim", "convert_element_type"}
+
+
+def without_markers(graph: Graph) -> Graph:
+    """Without the operations that only derivatives look at: for Graphs that will be run, not transformed."""
+    return substitute(
+        graph, lambda e: e.inputs if e.primitive.name == "stop_gradient" else e
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from rtfunc.compiler.graph_passes import optimize
+from rtfunc.compiler.graph_passes import optimize, without_markers
 from rtfunc.compiler.inline import (
     canonical,
     copy_into,
@@ -44,7 +44,7 @@ def lower(graph: Graph) -> Lowered:
 
 
 def _prepared(graph: Graph) -> Graph:
-    return canonical(join_pads(optimize(graph)))
+    return canonical(join_pads(optimize(without_markers(graph))))
 
 
 def _lower_inner(graph: Graph) -> Lowered:

@@ -24,12 +24,21 @@ class SourceLine(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} in {self.function}"
+        place = f"{notebook_cell(self.file) or self.file}:{self.line}"
+        return place if self.function == "<module>" else f"{place} in {self.function}"
 
     @property
     def short(self) -> str:
         """`file.py:12`, for listings."""
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return f"{notebook_cell(self.file) or os.path.basename(self.file)}:{self.line}"
+
+
+def notebook_cell(file: str) -> str | None:
+    """`In[3]` for the file name that IPython and Jupyter give to a cell, None for other files."""
+    ipython = sys.modules.get("IPython")  # there if the code runs in it
+    shell = getattr(ipython, "get_ipython", lambda: None)()
+    label = getattr(getattr(shell, "compile", None), "format_code_name", lambda name: None)(file)
+    return None if label is None else label[1]
 
 
 _is_internal: dict[str, bool] = {}

@@ -51,7 +51,7 @@ def take_items(dataset: Any, indices: Sequence[int] | np.ndarray) -> list[Any]:
     """The items at `indices`; an exception gets a note that says which item it was."""
     whole = getattr(dataset, "__getitems__", None)
     if whole is not None:
-        return whole(indices)
+        return list(whole(indices))
     items: list[Any] = []
     numbers = indices.tolist() if isinstance(indices, np.ndarray) else indices
     index: Any = None
@@ -322,6 +322,17 @@ class MappedDataset:
 
     def __getitem__(self, index: int) -> Any:
         return self.function(self.dataset[index])
+
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> list[Any]:
+        items = take_items(self.dataset, indices)
+        number = 0
+        try:
+            for number, item in enumerate(items):
+                items[number] = self.function(item)
+        except BaseException as error:
+            error.add_note(f"in the function of {self!r} for item {indices[number]}")
+            raise
+        return items
 
     def __repr__(self) -> str:
         return f"map({getattr(self.function, '__name__', self.function)}, {self.dataset!r})"

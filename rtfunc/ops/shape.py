@@ -184,14 +184,14 @@ def broadcast_in_dim(x: ArrayLike, shape: Sequence[int], axes: Sequence[int]) ->
     Array([[0, 0, 0],
            [1, 1, 1]], dtype=int32)
     """
-    x = owned_array("broadcast_in_dim", x)
+    array = owned_array("broadcast_in_dim", x)
     shape, axes = as_shape(shape), tuple(axes)
-    _broadcast_infer(x.aval, shape=shape, axes=axes)
-    kept = [i for i, n in enumerate(x.shape) if n == shape[axes[i]]]
-    if len(kept) != x.ndim:  # the primitive repeats whole axes only
-        x = reshape_p.bind(x, shape=tuple(x.shape[i] for i in kept))
+    _broadcast_infer(array.aval, shape=shape, axes=axes)
+    kept = [i for i, n in enumerate(array.shape) if n == shape[axes[i]]]
+    if len(kept) != array.ndim:  # the primitive repeats whole axes only
+        array = reshape_p.bind(array, shape=tuple(array.shape[i] for i in kept))
         axes = tuple(axes[i] for i in kept)
-    return x if x.shape == shape else broadcast_in_dim_p.bind(x, shape=shape, axes=axes)
+    return array if array.shape == shape else broadcast_in_dim_p.bind(array, shape=shape, axes=axes)
 
 
 def _broadcast_infer(x: Aval, *, shape: tuple[int, ...], axes: tuple[int, ...]) -> Aval:

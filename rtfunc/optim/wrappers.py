@@ -169,8 +169,8 @@ def inject_hyperparameters(
 ) -> Callable[..., GradientTransformation]:
     """A function like `make` (such as `optim.adam`), but with hyperparameters `names` in the state.
 
-    They can be read and changed in `state.hyperparameters` between steps, without compiling again;
-    a schedule among them is followed.
+    They can be read in `state.hyperparameters` and changed to other numbers between steps, without
+    compiling again; a schedule among them is followed.
 
     Arguments: names: "learning_rate", "weight_decay", "epsilon": what the links only calculate
     with, unlike a momentum, whose value decides what they do.

@@ -40,7 +40,7 @@ def jvp(
     Returns `(out, out_tangent)`, or `(out, out_tangent, aux)` with `has_aux`.
 
     >>> import rtfunc as rf
-    >>> rf.jvp(lambda x: x**2, (3.0,), (1.0,))
+    >>> rf.jvp(lambda x: x * x, (3.0,), (1.0,))
     (Array(9., dtype=float32, weak_type=True), Array(6., dtype=float32, weak_type=True))
     """
     check_callable("jvp", function)
@@ -156,6 +156,7 @@ def linearize(function: Callable[..., Any], *primals: Any, has_aux: bool = False
 
     def pushforward(*tangents: Any) -> Any:
         given = match_tangents("linearize", tangents, treedef, arrays)
+        given = [t if t is None else convert(t, t.dtype) for t in given]  # the Graph's are not weak
         found = iter(evaluate(graph, [*captured, *(t for t in given if t is not None)]))
         spread = [next(found) if n else None for n in nonzero]
         return rebuild(outs, spread)[1]

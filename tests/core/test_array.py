@@ -89,9 +89,13 @@ def test_power_and_divmod_and_matmul():
 
 def test_lists_and_strings_are_refused_by_operators():
     x = rnp.asarray(X)
-    with pytest.raises(TypeError, match="unsupported operand type"):
+    with pytest.raises(
+        TypeError, match="takes arrays and numbers, but the other operand is of type"
+    ):
         x + [1, 2, 3]
-    with pytest.raises(TypeError, match="unsupported operand type"):
+    with pytest.raises(
+        TypeError, match="takes arrays and numbers, but the other operand is of type"
+    ):
         x * "text"
     assert (x == "text") is False
     assert (x != None) is True  # noqa: E711
@@ -130,7 +134,6 @@ METHODS = [
     ("dot", (X.T,), {}),
     ("clip", (0, 2), {}),
     ("round", (), {}),
-    ("sort", (), {"axis": 0}),
     ("argsort", (), {}),
     ("diagonal", (), {}),
     ("trace", (1,), {}),
@@ -149,7 +152,7 @@ METHODS = [
 )
 def test_methods_are_numpys(name, args, options):
     found = getattr(rnp.asarray(X), name)(*args, **options)
-    expected = getattr(X, name)(*args, **options)
+    expected = getattr(X.copy(), name)(*args, **options)
     np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-14)
 
 
@@ -157,6 +160,7 @@ def test_methods_numpy_lacks_or_calls_with_out():
     x = rnp.asarray(X)
     assert float(x.ptp()) == 6
     np.testing.assert_array_equal(x.nonzero()[0], X.nonzero()[0])
+    np.testing.assert_array_equal(x.sort(axis=0), np.sort(X, axis=0))
     assert int(rnp.asarray([1, 3]).searchsorted(2)) == 1
     for name in ("sum", "mean", "max", "all", "any", "std", "argmax", "cumsum", "clip"):
         args = (0, 1) if name == "clip" else ()
@@ -215,7 +219,9 @@ def test_iteration_and_length():
 
 
 def test_hash_is_refused():
-    with pytest.raises(UnhashableError, match="Arrays are not hashable .*float64.*static argument"):
+    with pytest.raises(
+        UnhashableError, match=r"Arrays are not hashable .*float64.*static argument"
+    ):
         hash(rnp.asarray(X))
 
 
@@ -223,7 +229,7 @@ def test_changing_in_place_is_refused():
     x = rnp.asarray(X)
     with pytest.raises(ImmutableArrayError, match=r"Write x = x\.at\[i\]\.set\(v\)"):
         x[0] = 1
-    with pytest.raises(ImmutableArrayError, match="Use rtfunc.numpy.delete"):
+    with pytest.raises(ImmutableArrayError, match=r"Use rtfunc\.numpy\.delete"):
         del x[0]
     y = x
     y += 1  # makes a new array
@@ -299,8 +305,7 @@ def test_dlpack_with_torch():
     x = rnp.asarray(X)
     tensor = torch.from_dlpack(x)
     np.testing.assert_array_equal(tensor.numpy(), X)
-    tensor[0, 0] = 99.0
-    np.testing.assert_array_equal(x, X)  # whoever writes has a copy
+    assert tensor.data_ptr() == np.asarray(x).ctypes.data  # shared: it must not be written to
     theirs = torch.arange(3.0)
     mine = rnp.from_dlpack(theirs)
     again = rnp.asarray(theirs)
@@ -322,7 +327,7 @@ def test_namespace():
     x = rnp.asarray(X)
     assert x.__array_namespace__() is rnp
     assert x.__array_namespace__(api_version="2024.12") is rnp
-    with pytest.raises(DtypeError, match="follows array API 2024.12, not 2099.12"):
+    with pytest.raises(DtypeError, match=r"follows array API 2024\.12, not 2099\.12"):
         x.__array_namespace__(api_version="2099.12")
 
 

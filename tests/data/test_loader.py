@@ -301,6 +301,9 @@ def test_exceptions_in_streams_collate_and_convert(count):
     with pytest.raises(ValueError, match="broken stream") as caught:
         list(loader)
     assert "while reading shard 1 of 2" in caught.value.__notes__[0]
+    with pytest.raises(ZeroDivisionError) as in_map:
+        list(DataLoader(map(lambda x: 1 / (x - 3), range(5)), 2, num_workers=count))
+    assert "in the function of map(<lambda>, range(0, 5)) for item 3" in in_map.value.__notes__
     with pytest.raises(ValueError, match="differ in shape"):
         list(DataLoader([np.zeros(2), np.zeros(3)], 2, num_workers=count))
     with pytest.raises(ZeroDivisionError):
@@ -324,13 +327,18 @@ def test_threads_end_with_the_iteration():
     iterator.close()
     assert not workers_now()
     assert list(iterator) == []
-    with pytest.raises(KeyError):
-        for _ in loader:
-            raise KeyError
-    gc.collect()  # the traceback held the iterator
+    fail_at_the_first_batch(loader)
     assert not workers_now()
     list(loader)
     assert not workers_now()
+
+
+def fail_at_the_first_batch(loader):
+    try:
+        for _ in loader:
+            raise KeyError
+    except KeyError:
+        pass
 
 
 def test_an_iterator_in_a_cycle_is_collected():

@@ -86,7 +86,7 @@ def test_bucket_sampler_covers_all_items_in_batches_of_like_length(length, drop_
 def test_counts_and_types_are_checked():
     with pytest.raises(ArgumentError, match="batch_size must be an integer of at least 1, not 0"):
         BatchSampler(SequentialSampler(3), 0)
-    with pytest.raises(ArgumentError, match="length must be an integer of at least 0, not 2.5"):
+    with pytest.raises(ArgumentError, match=r"length must be an integer of at least 0, not 2\.5"):
         SequentialSampler(2.5)
     with pytest.raises(ArgumentError, match=r"RandomSampler takes a key of type uint32\[2\]"):
         RandomSampler(3, np.zeros(2))

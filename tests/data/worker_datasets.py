@@ -28,7 +28,7 @@ class Uneven(Images):
 
     def __getitem__(self, index):
         if index % 3 == 0:
-            time.sleep(0.002)
+            time.sleep(0.0005)
         return super().__getitem__(index)
 
 

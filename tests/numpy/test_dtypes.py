@@ -159,7 +159,7 @@ def test_unknown_dtypes_are_refused():
         rnp.zeros(1, "float31")
     with pytest.raises(DtypeError, match="dtype <U3 is not supported"):
         rnp.zeros(1, "U3")
-    with pytest.raises(DtypeError, match="longdouble|float128|is not supported"):
+    with pytest.raises(DtypeError, match="is not supported"):
         rnp.zeros(1, np.clongdouble)
 
 

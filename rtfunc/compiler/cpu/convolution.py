@@ -143,7 +143,7 @@ class _Convolution:
         self._choose_tile()
         self._choose_blocks()
         self.kernels: dict[object, ir.Function] = {}
-        self.packer = PanelPacker(f"{name}.pack", self.dtype, x.rhs_feature, self.width)
+        self.packer = PanelPacker(self.dtype, x.rhs_feature, self.width)
 
     # Choices.
 

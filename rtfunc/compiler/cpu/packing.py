@@ -8,8 +8,9 @@ stay in the cache. Depends on `emission`, `register_tile`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -20,10 +21,10 @@ from rtfunc.compiler.cpu.emission import (
     compute_dtype,
     compute_type,
     i64,
-    new_function,
-    pointer,
 )
 from rtfunc.compiler.cpu.register_tile import lanes_of, memory_of
+from rtfunc.compiler.cpu.scalars import from_memory, memory_type
+from rtfunc.compiler.cpu.transposition import emit_transposition
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ class PanelPacker:
         valid: how many features there are; those beyond are 0 in the panel.
     """
 
-    def __init__(self, name: str, dtype: np.dtype, feature_stride: int, width: int) -> None:
-        self.name = name
+    def __init__(self, dtype: np.dtype, feature_stride: int, width: int) -> None:
         self.dtype = dtype
         self.feature_stride = feature_stride
         self.width = width
         self.lanes = lanes_of(dtype)
+        self.converts = dtype != compute_dtype(dtype)
         self._transposing: dict[tuple[int, int, int], ir.Function] = {}
 
     def emit(
@@ -75,7 +76,7 @@ class PanelPacker:
         run = next((a for a in axes if a.source == 1 and isinstance(a.count, int)), None)
         if self.feature_stride == 1 and self.width >= self.lanes:
             self._loops(code, axes, source, target, lambda s, t: self._copy(code, s, t, valid))
-        elif run is not None and run.count >= min(self.lanes // 2, 8) and valid >= 2:
+        elif run is not None and run.count >= 4 and valid >= 4 and not self.converts:
             others = [a for a in axes if a is not run]
             self._loops(
                 code, others, source, target, lambda s, t: self._turn(code, s, t, run, valid)
@@ -94,8 +95,8 @@ class PanelPacker:
             (source, first.source, memory_of(self.dtype)),
             (target, first.target, compute_type(self.dtype)),
         ]
-        with code.walk(first.count, moving) as (_, pointers):
-            self._loops(code, axes[1:], *pointers, body)
+        with code.walk(first.count, moving) as (_, (inner_source, inner_target)):
+            self._loops(code, axes[1:], inner_source, inner_target, body)
 
     def _copy(self, code: Code, source: ir.Value, target: ir.Value, valid: int) -> None:
         """One point whose features are contiguous."""
@@ -123,70 +124,19 @@ class PanelPacker:
     def _turn(
         self, code: Code, source: ir.Value, target: ir.Value, run: PackAxis, valid: int
     ) -> None:
-        """A run of points that are contiguous, features apart: squares are transposed."""
-        wide, element, lanes = compute_dtype(self.dtype), compute_type(self.dtype), self.lanes
-        for first in range(0, self.width, lanes):
-            count = min(max(valid - first, 0), lanes)
-            goal = code.at(target, first, element)
-            if count == 0:
-                zero = ir.Constant(ir.VectorType(element, lanes), None)
-                here = min(lanes, self.width - first)
-                with code.walk(run.count, [(goal, run.target, element)]) as (_, (place,)):
-                    code.store(zero, place, wide, here)
-                continue
-            size = min(lanes, self.width - first)
-            function = self._transposing_function(code.module, run.count, count, size)
-            place = code.at(source, first * self.feature_stride, memory_of(self.dtype))
-            code.b.call(function, [place, goal, code.value(run.target)])
-
-    def _transposing_function(
-        self, module: ir.Module, points: int, count: int, size: int
-    ) -> ir.Function:
-        """A function (source, target, distance of points in the panel) for a run of points."""
-        key = (points, count, size)
-        if key in self._transposing:
-            return self._transposing[key]
-        name = module.get_unique_name(f"{self.name}.transpose")
-        function, code = new_function(module, name, [pointer, pointer, i64])
-        self._transposing[key] = function
-        source, target, step = function.args
-        lanes, element = self.lanes, compute_type(self.dtype)
-        in_block = min(points, lanes)
-
-        def block(source: ir.Value, target: ir.Value) -> None:
-            zero = ir.Constant(ir.VectorType(element, lanes), None)
-            rows = [
-                code.load(
-                    code.at(source, f * self.feature_stride, memory_of(self.dtype)),
-                    self.dtype,
-                    lanes,
-                    in_block,
-                )
-                for f in range(count)
-            ]
-            mixed = code.transpose(rows + [zero] * (lanes - count))
-            for point in range(in_block):
-                place = code.at(target, code.mul(step, point), element)
-                code.store(mixed[point], place, compute_dtype(self.dtype), size)
-
-        whole = points // lanes * lanes
-        if whole == 0:
-            block(source, target)
-        else:
-            with code.loop(whole, 0, lanes) as start:
-                block(
-                    code.at(source, start, memory_of(self.dtype)),
-                    code.at(target, code.mul(step, start), element),
-                )
-            if whole < points:  # the last block overlaps the one before
-                start = points - lanes
-                with code.loop(points - whole, points - whole - 1) as _:
-                    block(
-                        code.at(source, start, memory_of(self.dtype)),
-                        code.at(target, code.mul(step, start), element),
-                    )
-        code.b.ret_void()
-        return function
+        """A run of points that are contiguous, features apart: a transposition."""
+        wide, element = compute_dtype(self.dtype), compute_type(self.dtype)
+        if valid < self.width:
+            zero = ir.Constant(element, 0.0)
+            with (
+                code.walk(run.count, [(target, run.target, element)]) as (_, (place,)),
+                code.loop(self.width, valid) as i,
+            ):
+                code.store(zero, code.at(place, i, element), wide)
+        stride, bits = self.feature_stride, 8 * wide.itemsize
+        emit_transposition(
+            code, bits, source, stride, target, run.target, min(valid, self.width), run.count
+        )
 
 
 def _merged(axes: Sequence[PackAxis]) -> list[PackAxis]:
@@ -328,7 +278,5 @@ def emit_slab(
 
 
 def _masked(code: Code, address: ir.Value, dtype: np.dtype, lanes: int, mask: ir.Value) -> ir.Value:
-    from rtfunc.compiler.cpu.scalars import from_memory, memory_type
-
     value = code.masked_load(address, memory_type(dtype), dtype.itemsize, mask, lanes)
     return from_memory(code.b, value, dtype)

@@ -27,6 +27,7 @@ from rtfunc.compiler.cpu.emission import (
     i32,
     pointer,
 )
+from rtfunc.compiler.cpu.transposition import emit_transposition
 
 
 @dataclass(frozen=True)
@@ -296,25 +297,31 @@ def _is_run(offsets: Sequence[int]) -> bool:
 
 
 def _store_transposed(store: _Store, tile: Accumulators, layout: StoreLayout) -> None:
-    """Rows are contiguous in the output: one vector of rows for each lane."""
+    """Rows are contiguous in the output: through the stack, one vector of rows for each lane."""
     code, count = store.code, len(tile)
-    lanes = tile[0][0].type.count
-    for first in range(0, count, lanes):
-        rows = tile[first : first + lanes]
-        size = 1 << (len(rows) - 1).bit_length()
-        for c, valid in enumerate(layout.valid):
-            column = [row[c] for row in rows]
-            undefined = ir.Constant(column[0].type, ir.Undefined)
-            mixed = code.transpose(column + [undefined] * (size - len(rows)))
-            for lane in range(valid):
-                vector, part = divmod(lane * size, lanes)
-                value = mixed[vector]
-                if size == 1:
-                    value = code.b.extract_element(value, ir.Constant(i32, part))
-                elif size < lanes:
-                    value = code.shuffle(value, undefined, range(part, part + size))
-                place = layout.columns[c] + lane * layout.lane_stride + first
-                store(value, place, 1, c * lanes + lane, 0, len(rows))
+    vector = tile[0][0].type
+    lanes, columns = vector.count, len(tile[0])
+    element, bits = vector.element, 8 * compute_dtype(layout.dtype).itemsize
+    stack = code.slot(vector, count * columns)
+    for r, row in enumerate(tile):
+        for c, value in enumerate(row):
+            code.b.store(value, code.at(stack, r * columns + c, vector), align=vector_alignment())
+    valid = sum(layout.valid)
+    if store.epilogue is None and layout.dtype == compute_dtype(layout.dtype):
+        target = code.at(store.out, store.offset, element)
+        emit_transposition(
+            code, bits, stack, columns * lanes, target, layout.lane_stride, count, valid
+        )
+        return
+    room = -(-count // lanes)
+    turned = code.slot(vector, columns * lanes * room)
+    emit_transposition(code, bits, stack, columns * lanes, turned, lanes * room, count, valid)
+    with code.loop(valid) as lane:
+        for part in range(room):
+            index = code.add(code.mul(lane, room), part)
+            value = code.b.load(code.at(turned, index, vector), typ=vector, align=vector_alignment())
+            place = code.add(code.mul(lane, layout.lane_stride), part * lanes)
+            store(value, place, 1, lane, 0, min(lanes, count - part * lanes))
 
 
 def _store_one_by_one(store: _Store, tile: Accumulators, layout: StoreLayout) -> None:
