@@ -6,6 +6,7 @@ Depends on `inline`, `schedule`, `memory`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from rtfunc.compiler.graph_passes import optimize, without_markers
 from rtfunc.compiler.inline import (
@@ -38,34 +39,42 @@ class Lowered:
     inner: dict[Equation, list[Lowered]]
 
 
-def lower(graph: Graph) -> Lowered:
-    """Lower the outermost Graph: its inputs, constants and outputs have memory of their own."""
-    return _finish(schedule(_prepared(inline_calls(optimize(graph))), absorbs))
+def lower(graph: Graph, scratch_bytes: Callable[[Equation], int] = lambda e: 0) -> Lowered:
+    """Lower the outermost Graph: its inputs, constants and outputs have memory of their own.
+
+    `scratch_bytes` says how much memory the back end needs for a call while it runs.
+    """
+    return _finish(schedule(_prepared(inline_calls(optimize(graph))), absorbs), scratch_bytes)
 
 
 def _prepared(graph: Graph) -> Graph:
     return canonical(join_pads(optimize(without_markers(graph))))
 
 
-def _lower_inner(graph: Graph) -> Lowered:
+def _lower_inner(graph: Graph, scratch_bytes: Callable[[Equation], int]) -> Lowered:
     graph = inline_calls(graph)
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
     call = Equation(None, (), {}, ())  # type: ignore[arg-type]
     equations, outputs = copy_into(graph, inputs, call)
     fresh = Graph(inputs, tuple(equations), tuple(outputs))
-    return _finish(schedule(_prepared(fresh), absorbs))
+    return _finish(schedule(_prepared(fresh), absorbs), scratch_bytes)
 
 
-def _finish(program: Program) -> Lowered:
+def _finish(program: Program, scratch_bytes: Callable[[Equation], int]) -> Lowered:
     inner: dict[Equation, list[Lowered]] = {}
     for step in program.steps:
         if isinstance(step, Call) and step.equation.primitive.name in control_flow:
-            inner[step.equation] = [_lower_inner(g) for g in sub_graphs(step.equation)]
+            inner[step.equation] = [
+                _lower_inner(g, scratch_bytes) for g in sub_graphs(step.equation)
+            ]
     _write_in_place(program)
     fixed = {*program.inputs, *program.constants, *(program.base(v) for v in program.outputs)}
-    plan = plan_memory(
-        program, fixed, lambda call: workspace_bytes(call, inner.get(call.equation, []))
-    )
+    def workspace(call: Call) -> int:
+        if call.equation in inner:
+            return workspace_bytes(call, inner[call.equation])
+        return scratch_bytes(call.equation)
+
+    plan = plan_memory(program, fixed, workspace)
     return Lowered(program, plan, inner)
 
 

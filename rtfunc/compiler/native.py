@@ -19,6 +19,7 @@ from rtfunc.compiler.buffers import new_buffer
 from rtfunc.compiler.cpu import blas, engine, threads
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.program import HostCall, print_program
+from rtfunc.compiler.cpu.templates import scratch_bytes
 from rtfunc.compiler.inspect import (
     CostAnalysis,
     MemoryAnalysis,
@@ -61,7 +62,7 @@ class Executable:
     def __init__(self, graph: Graph):
         self.graph = graph
         start = time.perf_counter()
-        self.lowered: Lowered = lower(graph)
+        self.lowered: Lowered = lower(graph, scratch_bytes)
         lowered_at = time.perf_counter()
         threads.load()
         blas.load()

@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
@@ -492,8 +492,27 @@ class _Convolution:
                 SlabAxis(outer.extent * n, outer.size * n, 1, code.mul(outer.first, n), outer.inside)
             ]
             strides.pop(-2)
-        emit_slab(code, lhs, slab, axes, strides, self.dtype)
+        self._call_slab(code, lhs, slab, axes, strides)
         return slab
+
+    def _call_slab(
+        self,
+        code: Code,
+        lhs: ir.Value,
+        slab: ir.Value,
+        axes: Sequence[SlabAxis],
+        strides: Sequence[int],
+    ) -> None:
+        """Fill a slab by a function of its own: LLVM takes long over deep loop nests."""
+        moving = [i for i, a in enumerate(axes) if not isinstance(a.first, int)]
+        name = f"{self.name}.slab"
+        function, inner = new_function(self.module, name, [pointer] * 2 + [i64] * len(moving))
+        known = list(axes)
+        for i, first in zip(moving, function.args[2:]):
+            known[i] = replace(known[i], first=first)
+        emit_slab(inner, *function.args[:2], known, strides, self.dtype)
+        inner.b.ret_void()
+        code.b.call(function, [lhs, slab, *(code.value(axes[i].first) for i in moving)])
 
     def _even(self, i: int) -> bool:
         """Whether no block of a dimension reaches over its end."""

@@ -253,8 +253,20 @@ class Code:
         """Whether each lane is below `valid`."""
         if isinstance(valid, int):
             return ir.Constant(ir.VectorType(i1, lanes), [int(i < valid) for i in range(lanes)])
-        numbers = ir.Constant(ir.VectorType(i64, lanes), list(range(lanes)))
-        return self.b.icmp_signed("<", numbers, self.splat(valid, lanes))
+        return self.b.icmp_signed("<", self._numbers(lanes), self._narrow_splat(valid, lanes))
+
+    def range_mask(self, first: Index, size: Index, lanes: int) -> ir.Value:
+        """Whether first, first + 1, ... are at least 0 and below `size`; all less than 2^31."""
+        positions = self.b.add(self._narrow_splat(first, lanes), self._numbers(lanes))
+        return self.b.icmp_unsigned("<", positions, self._narrow_splat(size, lanes))
+
+    def _numbers(self, lanes: int) -> ir.Value:
+        return ir.Constant(ir.VectorType(i32, lanes), list(range(lanes)))
+
+    def _narrow_splat(self, index: Index, lanes: int) -> ir.Value:
+        if isinstance(index, int):
+            return ir.Constant(ir.VectorType(i32, lanes), [index] * lanes)
+        return self.splat(self.b.trunc(index, i32), lanes)
 
     def load(
         self, address: ir.Value, dtype: np.dtype, lanes: int = 1, valid: Index | None = None

@@ -20,7 +20,6 @@ from rtfunc.compiler.cpu.emission import (
     Index,
     compute_dtype,
     compute_type,
-    i64,
 )
 from rtfunc.compiler.cpu.register_tile import lanes_of, memory_of
 from rtfunc.compiler.cpu.scalars import from_memory, memory_type
@@ -268,10 +267,7 @@ def emit_slab(
             place = code.add(axis.first, index)
             address = code.at(source, place, source_type)
             goal = code.at(target, index, element)
-            numbers = ir.Constant(ir.VectorType(i64, lanes), list(range(lanes)))
-            positions = code.b.add(code.splat(code.value(place), lanes), numbers)
-            limit = code.splat(code.value(axis.size), lanes)
-            mask = code.b.icmp_unsigned("<", positions, limit)
+            mask = code.range_mask(place, axis.size, lanes)
             code.store(_masked(code, address, dtype, lanes, mask), goal, wide)
 
     fill(0, source, slab)

@@ -19,7 +19,7 @@ from llvmlite import ir
 
 from rtfunc.compiler.cpu.loops import Emitted, collapse, emit_kernel
 from rtfunc.compiler.cpu.scalars import call_intrinsic, f32, f64, i1, i8, i32, i64, pointer
-from rtfunc.compiler.cpu.scatter import emit_scatter, scatter_spec
+from rtfunc.compiler.cpu.templates import native_form
 from rtfunc.compiler.inline import matrix_layout, row_major_strides
 from rtfunc.compiler.kernel import Kernel
 from rtfunc.compiler.lowered import Lowered, carry_avals, is_product, workspace_parts
@@ -146,9 +146,7 @@ class _Printer:
                 {"scan": self._scan, "while": self._while, "cond": self._cond}[name](
                     program, step, inner, workspace
                 )
-            elif name in ("scatter", "dynamic_update_slice") and self._scatter(program, step):
-                pass
-            else:
+            elif not self._template(program, step, workspace):
                 self._host_call(program, step)
 
     # Kernels.
@@ -286,29 +284,22 @@ class _Printer:
         b.branch(head)
         b.position_at_end(done)
 
-    # Scatter.
+    # Templates.
 
-    def _scatter(self, program: Program, call: Call) -> bool:
-        """Print a scatter natively, if it has a native form."""
-        spec = scatter_spec(call.equation)
-        if spec is None:
+    def _template(self, program: Program, call: Call, workspace: ir.Value) -> bool:
+        """Print the native form of a call, if it has one."""
+        found = native_form(call.equation)
+        if found is None:
             return False
-        out = call.equation.outputs[0]
-        operand, *others = (self._pointer(program, v) for v, _ in call.operands)
-        target = self._pointer(program, out)
-        if program.base(call.operands[0][0]) is not program.base(out):
-            self._copy(operand, target, out.aval)
-        if call.equation.primitive.name == "scatter":
-            indices, updates = others
-            pointers = [target, updates, indices]
-        else:
-            pointers = [target, *others]
+        template, spec = found
         known = self.kernels.get(spec)
         if known is None:
-            known = Emitted(f"scatter_{len(self.kernels)}", 1, 1)
-            emit_scatter(self.module, known.name, spec, self.vector_bytes)
+            known = Emitted(f"{call.equation.primitive.name}_{len(self.kernels)}", 1, 1)
+            template.emit(self.module, known.name, spec, self.vector_bytes)
             self.kernels[spec] = known
-        self._fill(pointers)
+        outs = [self._pointer(program, v) for v in call.equation.outputs]
+        operands = [self._pointer(program, v) for v, _ in call.operands]
+        self._fill([*outs, *operands, workspace])
         self.b.call(self.module.globals[known.name], [self.table])
         return True
 

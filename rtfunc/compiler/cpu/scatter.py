@@ -2,13 +2,15 @@
 
 Updates are applied in row-major order by one thread, so that the last one wins for "set" and sums are
 always made in the same order. Along the last axis of the window, where both sides are contiguous, runs of
-elements are combined in vectors. The result has been filled with the operand before. Depends on `scalars`.
+elements are combined in vectors. The operand is copied to the result first, unless it is there already.
+Depends on `scalars`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,8 +18,10 @@ from llvmlite import ir
 
 from rtfunc.compiler.cpu.scalars import (
     Operation,
+    call_intrinsic,
     emitters,
     from_memory,
+    i1,
     i64,
     memory_type,
     pointer,
@@ -101,7 +105,7 @@ def scatter_spec(equation: Equation) -> ScatterSpec | None:
 
 
 def emit_scatter(module: ir.Module, name: str, spec: ScatterSpec, vector_bytes: int) -> None:
-    """Print `void name(ptr table)`; the table holds the result, the updates, and the starts."""
+    """Print the template's function: see `templates`."""
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer]), name)
     _Printer(function, spec, vector_bytes).emit()
 
@@ -119,11 +123,18 @@ class _Printer:
     def emit(self) -> None:
         b, spec = self.b, self.spec
         (table,) = self.function.args
-        count = 2 + (len(spec.starts) if spec.per_axis else 1)
+        count = 3 + (len(spec.starts) if spec.per_axis else 1)
         pointers = [
             b.load(b.gep(table, [i64(k)], source_etype=pointer), typ=pointer) for k in range(count)
         ]
-        self.out, self.update, *self.indices = pointers
+        if spec.per_axis:
+            self.out, operand, self.update, *self.indices = pointers
+        else:
+            self.out, operand, *self.indices, self.update = pointers
+        size = math.prod(spec.shape) * spec.dtype.itemsize
+        with b.if_then(b.icmp_unsigned("!=", self.out, operand)):
+            arguments = [self.out, operand, i64(size), ir.Constant(i1, 0)]
+            call_intrinsic(b, "llvm.memcpy.p0.p0.i64", ir.VoidType(), arguments)
         sizes = [spec.updates[a] for a in spec.batch_axes]
         with self._loops(sizes) as batch:
             self._window(batch)

@@ -1,0 +1,58 @@
+"""Templates: operations with a native form of their own, beside Kernels and products.
+
+A template reads an equation's static parameters into a hashable `spec`, or refuses (the equation then runs
+in Python), and prints a function
+
+    void name(ptr table)
+
+for it. The table holds the addresses of the outputs, then of the operands, then of scratch memory. Equal
+specs share one function. Depends on `scatter` and the other modules that hold templates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from rtfunc.compiler.cpu.scatter import emit_scatter, scatter_spec
+from rtfunc.core.graph import Equation
+
+
+@dataclasses.dataclass(frozen=True)
+class Template:
+    """The native form of an operation.
+
+    Attributes: spec: its parameters from an equation, or None if it has no native form; emit:
+    `emit(module, name, spec, vector_bytes)` prints the function; scratch_bytes: memory that it needs
+    while it runs; in_place: whether it changes a copy of its first operand, so that output and operand
+    may be the same memory.
+    """
+
+    spec: Callable[[Equation], Any]
+    emit: Callable[[ir.Module, str, Any, int], None]
+    scratch_bytes: Callable[[Any], int] = lambda spec: 0
+    in_place: bool = False
+
+
+templates: dict[str, Template] = {
+    "scatter": Template(scatter_spec, emit_scatter, in_place=True),
+    "dynamic_update_slice": Template(scatter_spec, emit_scatter, in_place=True),
+}
+
+
+def native_form(equation: Equation) -> tuple[Template, Any] | None:
+    """The template of an equation and its spec, if there is one that takes it."""
+    template = templates.get(equation.primitive.name)
+    if template is None:
+        return None
+    spec = template.spec(equation)
+    return None if spec is None else (template, spec)
+
+
+def scratch_bytes(equation: Equation) -> int:
+    """Scratch memory that the native form of an equation needs."""
+    found = native_form(equation)
+    return 0 if found is None else found[0].scratch_bytes(found[1])
