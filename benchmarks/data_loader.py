@@ -6,8 +6,8 @@
 - `images`: PNG files, decoded by Pillow, as uint8 batches.
 - `step`: how much of the time a training step on NumPy arrays waits for its data.
 
-Every figure is the best of several epochs. Workers are kept from epoch to epoch. The CPU time counts
-all processes: it tells more than the rate where the machine has other work.
+Every figure is the best of several epochs. Workers are kept from epoch to epoch. The CPU time
+counts all processes: it tells more than the rate where the machine has other work.
 """
 
 from __future__ import annotations
@@ -88,32 +88,42 @@ def table(title: str, rows: list[Row], epochs: int) -> None:
             loader.close()
 
 
-def arrays() -> None:
-    for rows, shape, size in ((60000, (28, 28), 128), (4096, (3, 64, 64), 64)):
-        x = np.random.default_rng(0).random((rows, *shape), np.float32)
-        y = np.arange(rows, dtype=np.int64)
-        ours = ArrayDataset(x, y)
-        key = rtfunc.random.key(0)
-
-        def own(count: int, mode: str = "thread", ours: Any = ours, size: int = size, key: Any = key) -> Row:  # fmt: skip
-            return f"rtfunc, {count} {mode} workers", lambda: DataLoader(
-                ours, size, shuffle=True, key=key, num_workers=count, worker_mode=mode,
-                persistent_workers=True,
-            )  # fmt: skip
-
-        table_rows = [own(0), own(2), own(2, "process")]
-        if torch_data is not None:
-            tensors = torch_data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
-            for count in (0, 2):
-                make = torch_loader(tensors, size, count)
-                table_rows.append((f"torch, {count} workers", make))
-        table(f"{rows} float32 arrays of shape {shape}, batches of {size}", table_rows, 5)
+def own(dataset: Any, size: int, count: int, mode: str = "thread") -> Row:
+    name = f"rtfunc, {count} {mode} workers" if count else "rtfunc, no workers"
+    return name, lambda: DataLoader(
+        dataset,
+        size,
+        shuffle=True,
+        key=rtfunc.random.key(0),
+        num_workers=count,
+        worker_mode=mode,
+        persistent_workers=True,
+    )
 
 
-def torch_loader(dataset: Any, size: int, count: int) -> Callable[[], Iterable[Any]]:
-    return lambda: torch_data.DataLoader(
+def peer(dataset: Any, size: int, count: int) -> Row:
+    name = f"torch, {count} workers" if count else "torch, no workers"
+    return name, lambda: torch_data.DataLoader(
         dataset, size, shuffle=True, num_workers=count, persistent_workers=count > 0
     )
+
+
+def rows_for(dataset: Any, torch_dataset: Any, size: int) -> list[Row]:
+    rows = [own(dataset, size, 0), own(dataset, size, 2), own(dataset, size, 2, "process")]
+    if torch_data is not None:
+        rows += [peer(torch_dataset, size, 0), peer(torch_dataset, size, 2)]
+    return rows
+
+
+def arrays() -> None:
+    for count, shape, size in ((60000, (28, 28), 128), (4096, (3, 64, 64), 64)):
+        x = np.random.default_rng(0).random((count, *shape), np.float32)
+        y = np.arange(count, dtype=np.int64)
+        tensors = None
+        if torch_data is not None:
+            tensors = torch_data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+        title = f"{count} float32 arrays of shape {shape}, batches of {size}"
+        table(title, rows_for(ArrayDataset(x, y), tensors, size), 5)
 
 
 def write_images(folder: str, count: int, side: int) -> list[str]:
@@ -135,23 +145,8 @@ def images() -> None:
     for side, count, size in ((32, 1500, 64), (224, 192, 16)):
         with tempfile.TemporaryDirectory() as folder:
             paths = write_images(folder, count, side)
-            key = rtfunc.random.key(0)
-            rows: list[Row] = []
-            for workers, mode in ((0, "thread"), (2, "thread"), (2, "process")):
-                rows.append(
-                    (
-                        f"rtfunc, {workers} {mode} workers",
-                        lambda workers=workers, mode=mode: DataLoader(
-                            ImageFiles(paths), size, shuffle=True, key=key, num_workers=workers,
-                            worker_mode=mode, persistent_workers=True,
-                        ),
-                    )
-                )  # fmt: skip
-            if torch_data is not None:
-                for workers in (0, 2):
-                    make = torch_loader(TorchImageFiles(paths), size, workers)
-                    rows.append((f"torch, {workers} workers", make))
-            table(f"{count} PNG files of {side}x{side}, batches of {size}", rows, 5)
+            title = f"{count} PNG files of {side}x{side}, batches of {size}"
+            table(title, rows_for(ImageFiles(paths), TorchImageFiles(paths), size), 5)
 
 
 def step() -> None:
@@ -170,13 +165,11 @@ def step() -> None:
     alone = (time.perf_counter() - start) / 200
     print(f"\nA step of {1e3 * alone:.2f} ms on batches of 128 of 784 float32")
     for count, mode in ((0, "thread"), (2, "thread"), (2, "process")):
-        loader = DataLoader(
-            ArrayDataset(x), 128, shuffle=True, key=rtfunc.random.key(0), num_workers=count,
-            worker_mode=mode,
-        )  # fmt: skip
+        name, make = own(ArrayDataset(x), 128, count, mode)
+        loader: Any = make()
         iterator = iter(loader)
         next(iterator)
-        start, waited, steps = time.perf_counter(), 0.0, 0
+        start, waited = time.perf_counter(), 0.0
         while True:
             asked = time.perf_counter()
             batch = next(iterator, None)
@@ -184,9 +177,9 @@ def step() -> None:
             if batch is None:
                 break
             train(np.asarray(batch))
-            steps += 1
         share = waited / (time.perf_counter() - start)
-        print(f"  rtfunc, {count} {mode} workers: {100 * share:.1f} % of the time spent waiting")
+        print(f"  {name:<28}{100 * share:>6.1f} % of the time spent waiting")
+        loader.close()
 
 
 SECTIONS = {"arrays": arrays, "images": images, "step": step}

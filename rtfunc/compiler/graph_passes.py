@@ -17,6 +17,7 @@ from rtfunc.core.graph import Atom, Equation, Graph, Literal, Variable, sub_grap
 from rtfunc.core.staging import has_effect
 from rtfunc.core.trace import use_trace
 from rtfunc.ops.control_dce import drop_unused
+from rtfunc.ops.elementwise import batch_elementwise
 
 
 def optimize(graph: Graph) -> Graph:
@@ -159,6 +160,7 @@ def simplify(graph: Graph) -> Graph:
 def _simplify(
     equation: Equation, definitions: dict[Variable, Equation]
 ) -> Sequence[Atom] | Equation:
+    equation = _with_literals(equation, definitions)
     name, inputs = equation.primitive.name, equation.inputs
     out = equation.outputs[0].aval if equation.outputs else None
     if name in _neutral and out is not None:
@@ -192,6 +194,29 @@ def _simplify(
     if name == "neg" and dtypes.is_inexact(inputs[0].aval.dtype):
         return [inner.inputs[0]] if inner.inputs[0].aval == out else equation
     return equation
+
+
+def _with_literals(equation: Equation, definitions: dict[Variable, Equation]) -> Equation:
+    """An elementwise equation reads scalars as such, not spread out to its shape."""
+    if equation.primitive.batch is not batch_elementwise or len(equation.inputs) < 2:
+        return equation
+    shape = equation.outputs[0].aval.shape
+
+    def scalar(atom: Atom) -> Atom:
+        inner = definitions.get(atom) if isinstance(atom, Variable) else None
+        if inner is None or inner.primitive.name != "broadcast_in_dim":
+            return atom
+        return inner.inputs[0] if isinstance(inner.inputs[0], Literal) else atom
+
+    inputs = [scalar(a) for a in equation.inputs]
+    if inputs == list(equation.inputs):
+        return equation
+    if not any(a.aval.shape == shape for a in inputs):
+        # Something has to give the result its shape.
+        inputs[0] = equation.inputs[0]
+        if inputs[0].aval.shape != shape:
+            return equation
+    return equation.replace(inputs=tuple(inputs))
 
 
 def _again(equation: Equation, inner: Equation, **params: Any) -> Sequence[Atom] | Equation:

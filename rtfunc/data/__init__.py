@@ -5,9 +5,9 @@
     for images, labels in loader:
         params = step(params, images, labels)
 
-`datasets` has what loaders read from and `streams` what can only be iterated, `samplers` the
-orders, `collate` how items become a batch, `loader` the DataLoader. `fetch`, `threads`, `processes`
-and `shared_memory` are its machinery.
+`datasets` has what loaders read from and `streams` what can only be iterated, `sources` the data
+that is at hand, `samplers` the orders, `collate` how items become a batch, `loader` the DataLoader.
+`fetch`, `threads`, `processes`, `shared_memory` and `shuffle` are its machinery.
 """
 
 from rtfunc.data.collate import default_collate as default_collate
@@ -20,6 +20,7 @@ from rtfunc.data.datasets import map as map
 from rtfunc.data.datasets import random_split as random_split
 from rtfunc.data.loader import DataLoader as DataLoader
 from rtfunc.data.loader import LoaderIterator as LoaderIterator
+from rtfunc.data.processes import WorkerError as WorkerError
 from rtfunc.data.samplers import BatchSampler as BatchSampler
 from rtfunc.data.samplers import BucketSampler as BucketSampler
 from rtfunc.data.samplers import RandomSampler as RandomSampler

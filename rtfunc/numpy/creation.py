@@ -321,6 +321,13 @@ def _filled(shape: Any, value: ArrayLike, dtype: DtypeLike, device: Any) -> Arra
     return result if device is None else asarray(result, device=device)
 
 
+def _constant(make: Any, shape: Any, value: bool, dtype: DtypeLike, device: Any) -> Array:
+    wanted = dtypes.default_float if dtype is None else as_dtype(dtype)
+    if context.trace is not None or device is not None:
+        return _filled(shape, value, wanted, device)
+    return Array(make(as_shape(shape), wanted))
+
+
 def zeros(shape: Shape, dtype: DtypeLike = float, *, device: Device | str | None = None) -> Array:
     """An Array of zeros, float32 by default.
 
@@ -328,7 +335,7 @@ def zeros(shape: Shape, dtype: DtypeLike = float, *, device: Device | str | None
     Array([[0., 0.],
            [0., 0.]], dtype=float32)
     """
-    return _filled(shape, False, dtypes.default_float if dtype is None else dtype, device)
+    return _constant(np.zeros, shape, False, dtype, device)
 
 
 def ones(shape: Shape, dtype: DtypeLike = float, *, device: Device | str | None = None) -> Array:
@@ -337,7 +344,7 @@ def ones(shape: Shape, dtype: DtypeLike = float, *, device: Device | str | None 
     >>> ones(2, dtype=int)
     Array([1, 1], dtype=int32)
     """
-    return _filled(shape, True, dtypes.default_float if dtype is None else dtype, device)
+    return _constant(np.ones, shape, True, dtype, device)
 
 
 empty = zeros

@@ -43,6 +43,12 @@ def arange(
     >>> arange(3), arange(1, 2, 0.25)
     (Array([0, 1, 2], dtype=int32), Array([1.  , 1.25, 1.5 , 1.75], dtype=float32))
     """
+    if type(start) is int and dtype is None and context.trace is None and device is None:
+        if stop is None:
+            if start < 2**31:
+                return Array(np.arange(start, dtype=dtypes.int32))
+        elif type(stop) is int and step is None and start >= -(2**31) and stop < 2**31:
+            return Array(np.arange(start, stop, dtype=dtypes.int32))
     only_stop = stop is None
     if only_stop:
         start, stop = 0, start

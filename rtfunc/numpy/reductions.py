@@ -39,7 +39,7 @@ from rtfunc.ops.reduce import (
 from rtfunc.ops.rounding import is_finite
 from rtfunc.ops.select import select
 from rtfunc.ops.shape import normalize_axes, normalize_axis, reshape_p
-from rtfunc.transforms.custom import stop_gradient
+from rtfunc.ops.stop_gradient import stop_gradient_p
 
 Axis = int | Sequence[int] | None
 
@@ -510,7 +510,7 @@ def logsumexp(
         raise DtypeError(at_user_line(f"logsumexp takes real numbers, not {x.dtype}."))
     wide = convert(x, dtypes.compute_dtype(x.dtype))
     # The shift cancels out, so that no derivative has to flow through it.
-    top = stop_gradient(_reduced(reduce_max_p, wide, axes, True))
+    top = stop_gradient_p.bind(_reduced(reduce_max_p, wide, axes, True))
     top = select(is_finite(top), top, constant(0, top))
     total = log(_reduced(reduce_sum_p, exp(sub(wide, top)), axes, keepdims))
     shift = top if keepdims else reshape_p.bind(top, shape=total.shape)

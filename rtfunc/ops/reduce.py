@@ -60,7 +60,10 @@ def _sum_impl(xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
         return x
     if x.dtype == dtypes.bool_:
         return xp.any(x, axis=axes)
-    return xp.sum(x.astype(dtypes.compute_dtype(x.dtype), copy=False), axis=axes).astype(x.dtype)
+    wide = dtypes.compute_dtype(x.dtype)
+    if wide is x.dtype:
+        return x.sum(axis=axes, dtype=wide)
+    return x.astype(wide).sum(axis=axes).astype(x.dtype)
 
 
 reduce_sum_p = Primitive(

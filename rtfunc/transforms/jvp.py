@@ -66,7 +66,7 @@ def match_tangents(
     """The tangents' leaves as Arrays of the primals' shapes and dtypes; None for integer primals."""
     like = pytree.unflatten(treedef, list(primals))
     found = pytree.flatten_up_to(
-        treedef, tangents, transform, like, ("the pytree of primals", "that of tangents")
+        treedef, tangents, transform, like, ("the primals' pytree", "the tangents' pytree")
     )
     result: list[Any] = []
     for i, (t, x) in enumerate(zip(found, primals, strict=True)):

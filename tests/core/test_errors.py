@@ -311,7 +311,7 @@ def test_cotangents_and_tangents_of_another_structure():
         pullback(1.0)
     with raises(errors.ShapeError, "shape ()", "(2,)"):
         pullback({"a": np.ones(2)})
-    with raises(errors.TreeError, "at [0]", "that of tangents lacks ['a']"):
+    with raises(errors.TreeError, "at [0]", "the tangents' pytree lacks ['a']"):
         rf.jvp(lambda x: x, ({"a": 1.0},), ({"b": 1.0},))
     with raises(errors.ShapeError, "tangent of argument 1['w'] has shape (2,)", "primal (3,)"):
         rf.jvp(lambda x, p: x, (1.0, {"w": np.ones(3)}), (1.0, {"w": np.ones(2)}))

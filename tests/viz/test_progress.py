@@ -47,9 +47,14 @@ def test_tqdm_draws_where_it_is_installed():
 
 def test_the_line_is_ended_when_an_error_passes():
     stream = Terminal()
-    with pytest.raises(KeyError), Progress(2, "work", stream=stream, plain=True) as bar:
-        bar.advance()
-        raise KeyError
+
+    def fail():
+        with Progress(2, "work", stream=stream, plain=True) as bar:
+            bar.advance()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert "50% 1/2" in stream.getvalue()
     assert stream.getvalue().endswith("\n")
 

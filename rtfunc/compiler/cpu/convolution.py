@@ -572,13 +572,14 @@ class _Convolution:
                     min(block, size) if elements == 1 else -(-size // unit),
                 )
             )
-        last_valid = 0
+        row_vectors, last_valid = 1, 0
         if self.mode == "pixels":
             size = phase[self.pixel_axes[0]].out_count
-            last_valid = size - (-(-size // unit) - 1) * unit
+            row_vectors = -(-size // unit)
+            last_valid = size - (row_vectors - 1) * unit
         limit = self.columns if self.mode == "pixels" else self.rows
         table = self._table(phase, taps) if kind != "finish" else None
-        state = _Call(self, taps, panel, out, valid, kind, table, last_valid)
+        state = _Call(self, taps, panel, out, valid, kind, table, row_vectors, last_valid)
         _tile_loops(code, axes, limit, state, patch, offset, feature, self.mode == "pixels")
 
     def _partial_stride(self, i: int) -> int:
@@ -798,6 +799,7 @@ class _Call:
     valid: int
     kind: str
     table: tuple[int, list[int]] | None
+    row_vectors: int
     last_valid: int
 
     def __call__(
@@ -938,7 +940,7 @@ def _kernel(call: _Call, points: tuple[tuple[int, int, int], ...], last: bool) -
     x, lanes, width = owner.x, owner.lanes, owner.width
     taken = call.table[0] if call.table is not None else 0
     nested = owner.tap_axes[: len(owner.tap_axes) - taken] if call.kind != "finish" else []
-    key = (points, last, call.valid, call.kind, taken)
+    key = (points, last, call.valid, call.kind, taken, call.row_vectors, call.last_valid)
     if key in owner.kernels:
         return owner.kernels[key]
     arguments = [pointer] * 3 + [i64] * 2
@@ -1009,10 +1011,9 @@ def _pixel_layout(
 ) -> StoreLayout:
     """Where a tile goes whose lanes are pixels."""
     inner = owner.x.dimensions[owner.pixel_axes[0]]
-    vectors = -(-inner.most_out // owner.lanes)
     valid = [owner.lanes] * len(points)
     if last:
-        rows = len(points) // vectors if len(points) % vectors == 0 else 1
+        rows = max(len(points) // call.row_vectors, 1)
         run = len(points) // rows
         for row in range(rows):
             valid[row * run + run - 1] = call.last_valid
