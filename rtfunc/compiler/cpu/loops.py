@@ -127,9 +127,8 @@ class _Printer:
             ]
             self.kernel = kernel = Kernel((1,), (False,), kernel.nodes, stores, kernel.name)
         self.axis = self._vector_axis()
-        widest = max(
-            [4, *(register_bytes(n.dtype) for n in kernel.nodes if n.dtype != dtypes.bool_)]
-        )
+        varying = self._varying()
+        widest = max([4, *(register_bytes(n.dtype) for n in varying if n.dtype != dtypes.bool_)])
         size = kernel.domain[self.axis]
         self.lanes = vector_bytes // widest
         while self.lanes > 2 * size and self.lanes > 1:
@@ -156,6 +155,17 @@ class _Printer:
 
     def _reduces(self) -> list[Node]:
         return [n for n in self.kernel.nodes if n.op == "reduce"]
+
+    def _varying(self) -> list[Node]:
+        """The nodes that differ from lane to lane: the others are scalars, whatever their width."""
+        found: dict[Node, None] = {}
+        for node in self.kernel.nodes:
+            offset = node.params.get("offset")
+            if (offset is not None and offset.coefficients[self.axis]) or any(
+                a in found for a in node.args
+            ):
+                found[node] = None
+        return list(found)
 
     def _vector_axis(self) -> int:
         """The axis along which most accesses of the inner loop are contiguous, the last at a tie."""
