@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,10 @@ THREAD_VARIABLES = (
 # All contestants run on the processor, whatever else the machine has.
 ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 CACHE_VARIABLES = ("RTFUNC_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
+
+# Seconds before a measurement. Thread pools go on spinning for some time after their work (OpenBLAS
+# some 25 ms), which would take processors from whoever comes next.
+PAUSE = 0.05
 
 
 class Failed(Exception):
@@ -303,6 +308,7 @@ class Contest:
                 continue
             try:
                 worker = self._worker(contestant, cpus)
+                time.sleep(PAUSE)
                 cell.values.append(worker.ask("time", workload, calls[contestant.name]))
             except Failed as failure:
                 cell.failure = failure

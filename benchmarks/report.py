@@ -64,7 +64,8 @@ def _aim(result: Result) -> str:
         if row.against:
             reached = result.ratio(row.against)
             text += f" of {', '.join(row.against)}"
-            text += f" ({reached:.2f})" if reached is not None else ""
+            # Said where it is not the ratio beside it already.
+            text += "" if reached in (None, result.ratio()) else f" ({reached:.2f})"
     else:
         return ""
     return text + {True: " ✓", False: " ✗", None: ""}[result.holds]
@@ -101,12 +102,19 @@ class Terminal:
 
 
 def failures(results: Sequence[Result]) -> list[tuple[str, str, str]]:
-    """What failed: where, the error, and the traceback or the process's last words."""
+    """What failed: where, the error, and the traceback or the process's last words.
+
+    What failed in several rows with the same error is one failure, with the first traceback.
+    """
+    found: dict[tuple[str, str], tuple[list[str], str]] = {}
+    for result in results:
+        for name, cell in result.cells.items():
+            if cell.failure is not None:
+                key = name, str(cell.failure)
+                found.setdefault(key, ([], cell.failure.detail))[0].append(result.row.name)
     return [
-        (f"{name}, {result.row.name}", str(cell.failure), cell.failure.detail)
-        for result in results
-        for name, cell in result.cells.items()
-        if cell.failure is not None
+        (f"{name} in {', '.join(rows)}", error, detail)
+        for (name, error), (rows, detail) in found.items()
     ]
 
 
@@ -216,7 +224,8 @@ def draw(results: Sequence[Result], path: Path) -> None:
         beside = ratio * 1.05 if ratio >= 1 else ratio / 1.05
         axes.text(
             beside, y, f"{ratio:.2g}" if ratio < 9.95 else f"{ratio:.0f}",
-            va="center", ha="left" if ratio >= 1 else "right", fontsize=8,
+            va="center", ha="left" if ratio >= 1 else "right", fontsize=8, zorder=4,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip
         if result.row.aim is not None:
             axes.plot([result.row.aim] * 2, [y - 0.42, y + 0.42], color="black", linewidth=1.5)
@@ -228,8 +237,8 @@ def draw(results: Sequence[Result], path: Path) -> None:
     axes.set_yticks([t for t, _, _ in ticks], [title for _, title, _ in ticks], fontsize=8)
     for label, (_, _, is_group) in zip(axes.get_yticklabels(), ticks):
         label.set_fontweight("bold" if is_group else "normal")
-    axes.invert_yaxis()
-    axes.margins(x=0.12, y=0.01)
+    axes.set_ylim(y, -1)
+    axes.margins(x=0.12)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)

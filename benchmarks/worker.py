@@ -9,7 +9,7 @@ answer one line of JSON, `{"value": ...}` or `{"error": ..., "traceback": ...}`:
     prepare WORKLOAD    True, or False where the contestant has no such workload
     first WORKLOAD      seconds of the first call
     warm WORKLOAD       seconds of a call, roughly, once warm
-    time WORKLOAD N     seconds of a call, the mean of N
+    time WORKLOAD N     seconds of a call, the mean of N, after one more
     drop WORKLOAD       forget it
     peak                most bytes of memory that the process has held
 
@@ -69,6 +69,7 @@ class Session:
         return total / n
 
     def time(self, workload: str, n: str) -> float:
+        self._run(workload, 1)  # threads and caches are cold from the others' turns
         return self._run(workload, int(n)) / int(n)
 
     def drop(self, workload: str) -> None:

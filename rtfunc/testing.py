@@ -201,7 +201,7 @@ def _wide(x: Any) -> np.ndarray:
 def _differences(
     f: _Flat, args: Sequence[Array], tangents: Sequence[Any], step: float
 ) -> list[np.ndarray]:
-    """The derivative of `f` along `tangents` (None for zero) by the fourth-order central stencil."""
+    """The derivative of `f` along `tangents` (None: zero) by the fourth-order central stencil."""
 
     def at(distance: float) -> list[np.ndarray]:
         moved = [

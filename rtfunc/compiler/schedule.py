@@ -466,11 +466,14 @@ class _Scheduler:
             shape = atom.aval.shape
             reduced = ()
         domain = tuple(n for n in shape if n != 1)
-        for number in self._candidates(root):
+        for number in self._candidates():
             kernel = self.units[number]
             assert isinstance(kernel, _KernelBuilder)
+            if reduced and domain == kernel.domain and not any(kernel.reduced):
+                kernel = self._with_reduction(kernel, reduced, number)
             reads = kernel.try_add(root, atom, domain, reduced, number)
             if reads is not None:
+                self.units[number] = kernel
                 self._joined(number, root, reads)
                 return
         number = len(self.units)
@@ -491,14 +494,23 @@ class _Scheduler:
                     self.depends[other] |= self.depends[number]
         self.needed.update(self._base(v) for v in reads)
 
-    def _candidates(self, root: Variable) -> list[int]:
-        """Kernels to try, those that make what the root reads first, then the latest."""
-        recent = [
+    def _with_reduction(
+        self, kernel: _KernelBuilder, reduced: tuple[bool, ...], number: int
+    ) -> _KernelBuilder:
+        """The same roots in a Kernel that reduces: what is the same along a row is read once a row."""
+        result = _KernelBuilder(self, kernel.domain, reduced)
+        for root, atom in kernel.added:
+            placed = result.try_add(root, atom, kernel.domain, (), number)
+            assert placed is not None
+        return result
+
+    def _candidates(self) -> list[int]:
+        """Kernels that a root might join, the latest first."""
+        return [
             i
             for i in range(len(self.units) - 1, max(-1, len(self.units) - 24), -1)
             if isinstance(self.units[i], _KernelBuilder)
         ]
-        return recent
 
     def _order(self) -> list[int]:
         """Units in an order that respects what they depend on, and otherwise as they came."""
@@ -533,6 +545,7 @@ class _KernelBuilder:
         self.known: dict[Any, Node] = {}
         self.values: dict[Variable, Node] = {}
         self.stores: list[tuple[Variable, Node]] = []
+        self.added: list[tuple[Variable, Atom]] = []
         self.loaded: set[Variable] = set()
 
     def try_add(
@@ -544,12 +557,11 @@ class _KernelBuilder:
         number: int,
     ) -> set[Variable] | None:
         """Compute `atom` here for the buffer of `root`; the variables read, or None if it does not fit."""
-        before = self.reduced, len(self.nodes), dict(self.known), set(self.loaded)
+        before = len(self.nodes), dict(self.known), set(self.loaded)
         try:
             if reduced:
-                if domain != self.domain or (any(self.reduced) and reduced != self.reduced):
+                if domain != self.domain or reduced != self.reduced:
                     raise _Unfit
-                self.reduced = reduced
             elif domain != self.domain and not (any(self.reduced) and domain == self._row_domain()):
                 raise _Unfit
             self.reads: set[Variable] = set()
@@ -557,7 +569,7 @@ class _KernelBuilder:
             self.number = number
             node = self._root_value(atom, reduced, full=bool(reduced) or domain == self.domain)
             # Only what shares data with what is here saves anything by being here.
-            if self.stores and not self.shares and not self.reads & (before[3] | set(self.values)):
+            if self.stores and not self.shares and not self.reads & (before[2] | set(self.values)):
                 raise _Unfit
             if len(self.nodes) > _MAX_NODES or self._too_long(node):
                 raise _Unfit
@@ -565,11 +577,12 @@ class _KernelBuilder:
             if inputs >> number & 1:
                 raise _Unfit
         except _Unfit:
-            self.reduced, count, self.known, self.loaded = before
+            count, self.known, self.loaded = before
             del self.nodes[count:]
             return None
         self.values[root] = node
         self.stores.append((root, node))
+        self.added.append((root, atom))
         return self.reads - set(self.values)
 
     def _row_domain(self) -> tuple[int, ...]:

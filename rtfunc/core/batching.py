@@ -82,7 +82,8 @@ class BatchTrace(Trace):
         values, axes = self._split(args)
         context.trace = self.parent
         try:
-            if all(axis is None for axis in axes):
+            # With a named axis, the function may hold a collective over it.
+            if self.axis.name is None and all(axis is None for axis in axes):
                 return call.bind(values)
             out, out_axes = call.batch(self.axis, values, axes)
         finally:

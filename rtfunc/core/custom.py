@@ -13,7 +13,7 @@ from typing import Any
 
 from rtfunc.core.batching import batch_flat, move_axis, to_axis
 from rtfunc.core.dtypes import is_inexact
-from rtfunc.core.errors import TransformError, at_user_line
+from rtfunc.core.errors import ShapeError, TransformError, at_user_line
 from rtfunc.core.graph import Equation, Graph, Variable, evaluate
 from rtfunc.core.primitive import BatchAxis, Primitive, primitives, zeros_like
 from rtfunc.core.reverse import vjp_flat
@@ -83,6 +83,19 @@ class CustomCall:
         )
         return [GraphTracer(trace, v) for v in outputs]
 
+    def check_rule(self, rule: str, outs: Sequence[Any]) -> None:
+        """Raise `ShapeError` where a rule's outputs differ from those that the Graph relies on."""
+        if self.graph is None:
+            return
+        for out, aval in zip(outs, self.graph.out_avals, strict=True):
+            if out.shape != aval.shape or out.dtype != aval.dtype:
+                raise ShapeError(
+                    at_user_line(
+                        f"The {rule} of {self.name} returned an output of type {out.aval}, where "
+                        f"{self.name} itself returns {aval}. They must be equal."
+                    )
+                )
+
     def _after_captured(self, count: int, run: FlatFunction, graph: Graph) -> CustomCall:
         """This call with `count` leading operands more, captured: no derivative flows to them."""
         raise NotImplementedError
@@ -101,6 +114,7 @@ class CustomVJP(CustomCall):
 
     def vjp(self, needed: Sequence[bool], args: Sequence[Any]) -> tuple[Sequence[Any], Any]:
         outs, residuals = self.forward(*args)
+        self.check_rule("forward rule", outs)
 
         def pullback(cotangents: Sequence[Any]) -> Sequence[Any]:
             return self.backward(residuals, cotangents, [o.aval for o in outs])
@@ -197,7 +211,9 @@ class CustomJVP(CustomCall):
     def jvp(
         self, primals: Sequence[Any], tangents: Sequence[Any]
     ) -> tuple[Sequence[Any], Sequence[Any]]:
-        return self.rule(primals, tangents)
+        outs, out_tangents = self.rule(primals, tangents)
+        self.check_rule("rule", outs)
+        return outs, out_tangents
 
     def vjp(self, needed: Sequence[bool], args: Sequence[Any]) -> tuple[Sequence[Any], Any]:
         # The rule is linear in the tangents, so its transpose is its pullback at any tangents.
@@ -209,7 +225,7 @@ class CustomJVP(CustomCall):
             nonlocal outs
             given = iter(tangents)
             spread = [next(given) if w else None for w in wanted]
-            outs, out_tangents = self.rule(args, spread)
+            outs, out_tangents = self.jvp(args, spread)
             nonzero[:] = [t is not None for t in out_tangents]
             return [t for t in out_tangents if t is not None]
 

@@ -181,12 +181,14 @@ def sub_graphs(equation: Equation) -> Iterator[Graph]:
 
 
 def graphs_in(params: Mapping[str, Any]) -> Iterator[Graph]:
-    """The Graphs among the values of `params`, alone or in tuples."""
+    """The Graphs among the values of `params`: alone, in tuples, or of a call with custom rules."""
     for value in params.values():
         if isinstance(value, Graph):
             yield value
         elif isinstance(value, tuple):
             yield from (item for item in value if isinstance(item, Graph))
+        elif isinstance(graph := getattr(value, "graph", None), Graph):
+            yield graph
 
 
 def names_axis(params: Mapping[str, Any], name: Any) -> bool:

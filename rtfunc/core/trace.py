@@ -115,8 +115,21 @@ class Tracer(Array):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.aval})"
 
+    def __str__(self) -> str:
+        try:
+            return str(self._concrete("str"))
+        except (TracerError, LeakedTracerError):
+            return repr(self)  # `print` in traced code shows what kind of value is there
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        value = self._concrete("format")
+        return format(value.item() if value.ndim == 0 else str(value), spec)
+
 
 _advice = {
+    "format": "Use rtfunc.debug.print to print values while the function runs",
     "bool": (
         "Use rtfunc.numpy.where or rtfunc.lax.cond for a choice that depends on traced values, "
         "rtfunc.lax.while_loop for a loop"

@@ -9,6 +9,7 @@ given.
 from __future__ import annotations
 
 import collections
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -127,8 +128,9 @@ class ThreadPool:
             tasks.put(None)
         deadline = time.monotonic() + PATIENCE
         for thread in self._threads:
-            # The garbage collector may run this on one of the threads themselves.
-            if thread is not threading.current_thread():
+            # It is an error to join a thread from itself, where the garbage collector may run this,
+            # and to join one whose start was interrupted by Ctrl-C. Both end by themselves.
+            with contextlib.suppress(RuntimeError):
                 thread.join(max(0.0, deadline - time.monotonic()))
         self._threads.clear()
 

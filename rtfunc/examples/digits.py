@@ -80,7 +80,7 @@ def train(
         return optim.apply_updates(params, updates), state, optimizer_state, loss
 
     result = Training(params, state)
-    accuracy: dict[str, float] = {}  # known from the end of the first epoch on
+    accuracy: dict[str, Any] = {}  # known from the end of the first epoch on
     try:
         with Progress(steps, "training") as progress:
             for epoch in range(epochs):
@@ -175,7 +175,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--batch-size", type=positive_int, default=64, help="images in a training step")
     add("--learning-rate", type=positive_float, default=3e-3, help="step size of Adam, at first")
     add("--seed", type=int, default=0, help="the same seed gives the same result")
-    add("--output", type=folder, default="digits-output", help="folder for what is written")
+    add("--output", type=folder, default="digits-out", help="folder for what is written")
     return parser.parse_args(argv)
 
 

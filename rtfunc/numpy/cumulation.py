@@ -24,9 +24,15 @@ def _cumulated(operation: str, primitive: Any, x: ArrayLike, axis: Any, dtype: D
     elif x.dtype == dtypes.bool_:
         x = convert(x, dtypes.default_int)
     if axis is None:
-        x, axis = reshape_p.bind(x, shape=(x.size,)), 0
-    result = primitive.bind(x, axis=normalize_axis(operation, axis, x.ndim), reverse=False)
+        x, number = _flat(x), 0
+    else:
+        number = normalize_axis(operation, axis, x.ndim)
+    result = primitive.bind(x, axis=number, reverse=False)
     return convert(result, result.dtype)
+
+
+def _flat(x: Array) -> Array:
+    return reshape_p.bind(x, shape=(x.size,))
 
 
 def cumsum(

@@ -126,7 +126,7 @@ def promote_types(a: DtypeLike, b: DtypeLike) -> np.dtype:
     return _dtypes.promote(as_dtype(a), False, as_dtype(b), False)[0]
 
 
-def can_cast(source: Any, target: DtypeLike, casting: str = "safe") -> builtins.bool:
+def can_cast(source: Any, target: DtypeLike, casting: Any = "safe") -> builtins.bool:
     """Whether a dtype (or an array's) converts to `target` under NumPy's rule `casting`.
 
     >>> can_cast("int32", "float64"), can_cast("float64", "float32")

@@ -85,7 +85,8 @@ def _triangle(operation: str, x: Any, k: int, upper: bool) -> Array:
         raise ShapeError(
             at_user_line(f"{operation} takes matrices (two axes or more), not shape {x.shape}.")
         )
-    mask = tri(*x.shape[-2:], k - 1 if upper else k, dtypes.bool_)
+    rows, columns = x.shape[-2:]
+    mask = tri(rows, columns, k - 1 if upper else k, dtypes.bool_)
     zero = scalar(0, x.dtype, x.weak_type)
     return select(mask, zero, x) if upper else select(mask, x, zero)
 

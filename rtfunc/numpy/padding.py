@@ -160,7 +160,7 @@ def _extend(x: Array, axis: int, before: int, after: int, mode: str, options: An
 def _statistic(x: Array, axis: int, mode: str) -> Array:
     if mode != "median":
         return _statistics[mode](x, axis, keepdims=True)
-    ordered, size = sort(x, axis), x.shape[axis]
+    (ordered,), size = sort((x,), axis), x.shape[axis]
     return reductions.mean(_cut(ordered, axis, (size - 1) // 2, size // 2 + 1), axis, keepdims=True)
 
 

@@ -68,7 +68,7 @@ def arange(
     wanted = promote("arange", *given)[0].dtype if dtype is None else as_dtype(dtype)
     if dtype is None and wanted == dtypes.bool_:
         wanted = dtypes.default_int
-    first, last, gap = (v.item() for v in ends)
+    first, last, gap = (_number(v) for v in ends)
     if gap == 0:
         raise ArgumentError(at_user_line("arange: the step is 0."))
     if context.trace is not None and dtypes.is_integer(wanted) and (first, gap) == (0, 1):
@@ -79,6 +79,10 @@ def arange(
         numbers = np.arange(first, last, gap, dtype=np.int64 if exact else np.float64)
         result = convert(Array(numbers), wanted)
     return result if device is None else asarray(result, device=device)
+
+
+def _number(x: Array) -> Any:
+    return x.item()
 
 
 def _count(operation: str, num: Any) -> int:
@@ -116,7 +120,7 @@ def linspace(
     parts = count - 1 if endpoint else count
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
         wide = [_wide(v) for v in (start, stop)]
-        numbers = np.linspace(*wide, count, endpoint, axis=place)
+        numbers = np.linspace(wide[0], wide[1], count, endpoint, axis=place)
         step = Array(np.asarray((wide[1] - wide[0]) / parts if parts else np.nan * wide[0]))
         step = convert(step, start.dtype)
         result = Array(np.floor(numbers) if dtypes.is_integer(wanted) else numbers)
@@ -188,7 +192,7 @@ def geomspace(
         if any((v == 0).any() for v in wide):
             raise ArgumentError(at_user_line("geomspace: the ends must not be 0."))
         count = _count("geomspace", num)
-        return convert(Array(np.geomspace(*wide, count, endpoint, axis=axis)), wanted)
+        return convert(Array(np.geomspace(wide[0], wide[1], count, endpoint, axis=axis)), wanted)
     ratio = linspace(scalar(0, start.dtype), log(div(stop, start)), num, endpoint, axis=axis)
     return convert(mul(start, power(scalar(math.e, start.dtype), ratio)), wanted)
 

@@ -472,20 +472,20 @@ def average(
         axes = _axes("average", axis, x.ndim)
         weight = scalar(math.prod(x.shape[a] for a in axes), result.dtype)
     else:
-        x, weights = promote_inexact("average", x, weights)
+        x, factors = promote_inexact("average", x, weights)
         axes = _axes("average", axis, x.ndim)
-        if weights.shape != x.shape:
-            if axis is None or weights.shape != tuple(x.shape[a] for a in axes):
+        if factors.shape != x.shape:
+            if axis is None or factors.shape != tuple(x.shape[a] for a in axes):
                 raise ShapeError(
                     at_user_line(
-                        f"average: weights of shape {weights.shape} do not fit {x.shape} over axis "
+                        f"average: weights of shape {factors.shape} do not fit {x.shape} over axis "
                         f"{axis}; they have the shape of x, or of the axes that are averaged."
                     )
                 )
             shape = tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
-            weights = broadcast_to(reshape_p.bind(weights, shape=shape), x.shape)
-        weight = sum(weights, axis, keepdims=keepdims)
-        result = div(sum(mul(x, weights), axis, keepdims=keepdims), weight)
+            factors = broadcast_to(reshape_p.bind(factors, shape=shape), x.shape)
+        weight = sum(factors, axis, keepdims=keepdims)
+        result = div(sum(mul(x, factors), axis, keepdims=keepdims), weight)
     return (result, broadcast_to(weight, result.shape)) if returned else result
 
 

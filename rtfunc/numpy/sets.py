@@ -72,8 +72,8 @@ def unique(
             raise UnsupportedError(at_user_line("unique along an axis needs concrete values."))
         results = _traced_unique(x, equal_nan, operator.index(size), fill_value)
     wanted = (True, return_index, return_inverse, return_counts)
-    chosen = tuple(r for r, w in zip(results, wanted) if w)
-    return chosen if len(chosen) > 1 else chosen[0]
+    chosen = [r for r, w in zip(results, wanted) if w]
+    return tuple(chosen) if len(chosen) > 1 else chosen[0]
 
 
 def _concrete_unique(

@@ -90,8 +90,9 @@ def lexsort(keys: Sequence[ArrayLike] | ArrayLike, axis: int = -1) -> Array:
     Array([1, 2, 0], dtype=int32)
     """
     if isinstance(keys, (Array, np.ndarray)):
-        keys = [keys[i] for i in range(keys.shape[0])]
-    found = [asarray(key) for key in keys]
+        found = [asarray(keys[i]) for i in range(keys.shape[0])]
+    else:
+        found = [asarray(key) for key in keys]  # type: ignore[union-attr]
     if not found:
         raise ArgumentError(at_user_line("lexsort needs at least one key."))
     if any(key.shape != found[0].shape for key in found):
@@ -161,10 +162,10 @@ def searchsorted(
         x = index(x, asarray(sorter))
     size = x.shape[0]
     dtype = dtypes.int32 if size < 2**31 else dtypes.int64
-    known = known_values(x), known_values(v)
-    if context.trace is None and known[0] is not None and known[1] is not None:
-        narrow = dtypes.compute_dtype(x.dtype)
-        ordered, wanted = (k.astype(narrow, copy=False) for k in known)
+    ordered, wanted = known_values(x), known_values(v)
+    if context.trace is None and ordered is not None and wanted is not None:
+        wide = dtypes.compute_dtype(x.dtype)
+        ordered, wanted = ordered.astype(wide, copy=False), wanted.astype(wide, copy=False)
         return Array(np.asarray(np.searchsorted(ordered, wanted, side)).astype(dtype))
     # Bisection on all values at once: the first `low` elements come before the value.
     low, high = full(v.shape, 0, dtype), full(v.shape, size, dtype)

@@ -158,12 +158,13 @@ def check_differentiable(
     """Raise `TransformError` if a derivative with respect to `leaf` has no meaning."""
     dtype = leaf.dtype
     if dtypes.is_complex(dtype):
-        if not holomorphic and transform in ("grad", "value_and_grad", "jacrev", "jacfwd"):
+        # One cotangent describes a real function of a complex number, one tangent does not.
+        if not holomorphic and transform == "jacfwd":
             raise TransformError(
                 at_user_line(
                     f"{transform}: {path()} is {dtype}. For a complex-differentiable function "
                     "pass holomorphic=True; else differentiate with respect to its real and "
-                    "imaginary parts, or use rtfunc.vjp."
+                    "imaginary parts, or use rtfunc.jacrev."
                 )
             )
     elif holomorphic:

@@ -173,7 +173,7 @@ class custom_vjp:
             found = iter(residuals)
             kept = [next(found) if r is None else r for r in trees["other"]]
             cts = [
-                _zero_cotangent(aval) if ct is None else ct for ct, aval in zip(cotangents, avals)
+                zeros_like(aval) if ct is None else ct for ct, aval in zip(cotangents, avals)
             ]
             result = self.backward(
                 *static,
@@ -185,10 +185,6 @@ class custom_vjp:
         call = CustomVJP(flat, name, None, forward, backward)
         outs = call.bind(arrays)
         return pytree.unflatten(trees["out"], outs)
-
-
-def _zero_cotangent(aval: Any) -> Any:
-    return zeros_like(aval)
 
 
 def _flat_cotangents(
@@ -212,18 +208,18 @@ def _flat_cotangents(
         if ct is None:
             flat += [None] * count
             continue
-        parts = pytree.leaves(
-            pytree.map(
-                lambda x, c: _NONE if c is None else c,
-                argument,
-                _prefix_none(treedef, ct, name, argument),
-            )
+        parts = pytree.flatten_up_to(
+            treedef,
+            ct,
+            f"The backward rule of {name}",
+            argument,
+            ("the argument", "the cotangent"),
         )
         for part, primal in zip(parts, primals, strict=True):
-            if part is _NONE or not dtypes.is_inexact(primal.dtype):
+            if part is None or not dtypes.is_inexact(primal.dtype):
                 flat.append(None)
                 continue
-            x = as_array("the backward rule", part)
+            x = as_array(f"The backward rule of {name}", part)
             if x.shape != primal.shape:
                 raise ShapeError(
                     at_user_line(
@@ -233,24 +229,6 @@ def _flat_cotangents(
                 )
             flat.append(convert(x, primal.dtype))
     return flat
-
-
-class _None:
-    """Stands for a zero cotangent inside a pytree, where None would be an empty node."""
-
-
-_NONE = _None()
-
-
-def _prefix_none(treedef: Any, ct: Any, name: str, argument: Any) -> Any:
-    leaves = pytree.leaves(ct, lambda x: x is None)
-    marked = [_NONE if leaf is None else leaf for leaf in leaves]
-    structure = pytree.structure(ct, lambda x: x is None)
-    tree = pytree.unflatten(structure, marked)
-    return pytree.unflatten(
-        treedef,
-        pytree.flatten_up_to(treedef, tree, f"The backward rule of {name}", argument),
-    )
 
 
 class custom_jvp:

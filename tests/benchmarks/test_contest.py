@@ -176,10 +176,23 @@ def test_an_aim_speaks_of_all_peers_of_some_or_of_seconds():
         "≥ 2": result(None, {"aim": 2.0}, jax=4.0),
         "≥ 2 of jax (4.00) ✓": result(1.0, {"aim": 2.0, "against": ("jax",)}, jax=4.0, torch=1.0),
         "≤ 300 ms ✗": result(0.4, {"limit": 0.3}),
+        "≥ 2 of jax ✓": result(1.0, {"aim": 2.0, "against": ("jax",)}, jax=4.0, torch=5.0),
         "": result(1.0, jax=1.0),
     }
     for text, measured in shown.items():
         assert report.cells_of(measured, ["rtfunc", "jax"])[-1] == text
+
+
+def test_the_same_failure_in_several_rows_is_told_once():
+    broken = {"rtfunc": Cell(failure=Failed("broken", "first")), "jax": Cell([1.0])}
+    again = {"rtfunc": Cell(failure=Failed("broken", "second")), "jax": Cell(failure=Failed("odd"))}
+    results = [
+        Result(Row(group, "cnn", ""), c) for group, c in [("compiled", broken), ("memory", again)]
+    ]
+    assert report.failures(results) == [
+        ("rtfunc in cnn, memory:cnn", "broken", "first"),
+        ("jax in memory:cnn", "odd", ""),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def test_the_end_of_the_program_is_the_end_of_its_workers(tmp_path, what, code):
     if code == -2:
         os.killpg(program.pid, signal.SIGINT)
     _, errors = program.communicate(timeout=20)
-    assert program.returncode == code
+    assert program.returncode == code, errors
     assert "resource_tracker" not in errors
     assert errors.count("Traceback") == (code == -2)
     deadline = time.monotonic() + 5

@@ -62,9 +62,10 @@ from rtfunc.compiler.cpu.register_tile import (
 from rtfunc.compiler.cpu.threads_ir import MAX_THREADS
 
 _SLAB_BYTES = 256 << 10
+_FEWEST_PIXELS = 196
 _MOST_PIXELS = 4096
-_MOST_TAPS = 8192
-_TAP_BLOCK = 512
+_MOST_TAPS = 2048
+_TAP_BLOCK = 256
 _LONGEST_TABLE = 640
 _MOST_CHUNKS = 256
 _PARTIAL_BYTES = 16 << 20
@@ -151,7 +152,8 @@ class _Convolution:
         if x.features >= self.lanes:
             return "features", x
         grouped = lanes_from_groups(x)
-        if grouped is not None and x.features * 2 <= grouped.features:
+        few = grouped is not None and x.features * 2 <= grouped.features
+        if grouped is not None and few and grouped.lhs_lane == 1:
             return "groups", grouped
         inner = min(
             (d for d in x.dimensions if d.out > 1), key=lambda d: d.out_stride, default=None
@@ -164,8 +166,11 @@ class _Convolution:
             and inner.most_out > x.features
             and x.taps <= _MOST_TAPS
             and inner.dilation == 1
+            and not (few and inner.most_out <= self.lanes // 2)
         ):
             return "pixels", x
+        if grouped is not None and few and grouped.features * 2 > self.lanes:
+            return "groups", grouped
         return "features", x
 
     def _choose_tile(self) -> None:
@@ -194,23 +199,23 @@ class _Convolution:
 
     def _choose_blocks(self) -> None:
         x, dims = self.x, self.x.dimensions
-        self.by_taps = self.mode != "pixels" and (
-            x.taps > _MOST_TAPS or (x.taps > 8 * x.pixels * x.groups and x.taps > 2 * _TAP_BLOCK)
-        )
-        self.tap_block = [d.most_taps for d in dims]
-        if self.by_taps:
-            left = _TAP_BLOCK
-            for i in reversed(self.tap_axes):
-                block = balanced(dims[i].most_taps, max(left, 1))
-                self.tap_block[i] = max(block, 1)
-                left = left // max(block, 1) if block == dims[i].most_taps else 0
+        self.by_taps = self.mode != "pixels" and self._has_long_sums()
         self.lane_block = x.features if x.lhs_lane else 1
         if x.lhs_lane:
             self.lane_block = min(_round_up(x.features, self.width), 4 * self.width)
-        direct = all(d.inside for d in dims) and self.dtype == self.wide
-        self.direct = direct and (
-            self.mode == "features" or (self.mode == "groups" and x.features % self.width == 0)
-        )
+        self.direct = self._is_direct()
+        self.tap_block = [d.most_taps for d in dims]
+        room = _TAP_BLOCK
+        while self.by_taps:
+            left = room
+            for i in reversed(self.tap_axes):
+                block = max(balanced(dims[i].most_taps, max(left, 1)), 1)
+                self.tap_block[i] = block
+                left = left // block if block == dims[i].most_taps else 0
+            self.pixel_block = [d.most_out if d.taps > 1 else 1 for d in dims]
+            if self.direct or room < 32 or self._slab_bytes(self.pixel_block) <= _SLAB_BYTES // 2:
+                break
+            room //= 2
         self._choose_pixel_block()
         if self.direct:
             self.strides = [d.lhs_stride for d in dims]
@@ -223,6 +228,34 @@ class _Convolution:
             self.slab_strides = strides
             self.slab_elements = first + 3 * self.lanes
         self._choose_items()
+
+    def _has_long_sums(self) -> bool:
+        """Whether sums are cut into blocks of taps."""
+        x = self.x
+        few_pixels = x.taps > 8 * x.pixels * x.groups and x.taps > 1024
+        # Where channels are contiguous, a block of few of them makes a poor slab.
+        last = x.dimensions[-1] if x.dimensions else None
+        channels = last is not None and last.lhs_stride == 1 and last.out > 1 and last.taps == 1
+        return x.taps > _MOST_TAPS or few_pixels or (x.taps > 1024 and channels)
+
+    def _is_direct(self) -> bool:
+        """Whether the input is read where it lies: without padding, and at distances at which caches
+        and address translation keep up."""
+        x = self.x
+        if self.dtype != self.wide or not all(d.inside for d in x.dimensions):
+            return False
+        if self.mode == "groups":
+            return x.lhs_lane == 1 and x.features % self.width == 0
+        if self.mode == "pixels":
+            return False
+        for i in self.tap_axes:
+            distance = x.dimensions[i].lhs_stride * self.wide.itemsize
+            if x.dimensions[i].most_taps > 16 and (distance % 1024 == 0 or distance >= 4096):
+                return False
+        return True
+
+    def _slab_bytes(self, pixel_block: Sequence[int]) -> int:
+        return math.prod(self._extents(pixel_block)) * self.wide.itemsize
 
     def _extents(self, pixel_block: Sequence[int]) -> list[int]:
         """How much of the input a piece of work needs, by dimension."""
@@ -239,7 +272,7 @@ class _Convolution:
         x = self.x
         self.pixel_block = [1 for _ in x.dimensions]
         total = x.pixels * x.groups
-        most = _MOST_PIXELS if self.by_taps else min(max(total // 16, 64), _MOST_PIXELS)
+        most = _MOST_PIXELS if self.by_taps else min(max(total // 16, _FEWEST_PIXELS), _MOST_PIXELS)
         for position, i in enumerate(self.pixel_axes):
             size = x.dimensions[i].most_out
             block, pieces = size, 1
@@ -257,7 +290,7 @@ class _Convolution:
         blocks[axis] = block
         if math.prod(blocks) > most:
             return False
-        return self.direct or math.prod(self._extents(blocks)) * self.wide.itemsize <= _SLAB_BYTES
+        return self.direct or self._slab_bytes(blocks) <= _SLAB_BYTES
 
     def _choose_items(self) -> None:
         """How the work is cut into items that are done at the same time."""
@@ -467,7 +500,7 @@ class _Convolution:
         """Address of the input's element of position `firsts` and tap `taps`, lowest phase."""
         x = self.x
         lhs = code.at(lhs, code.mul(group, x.lhs_group), memory_of(self.dtype))
-        lane = code.mul(lane_block, self.lane_block)
+        lane = code.mul(lane_block, self.lane_block)  # direct only where lanes are contiguous
         starts = [
             code.add(d.lowest, code.mul(q, d.output_step), code.mul(t, d.tap_step))
             for d, q, t in zip(x.dimensions, firsts, taps)
@@ -483,7 +516,7 @@ class _Convolution:
         ]
         if x.lhs_lane:
             inside = x.features % self.lane_block == 0
-            axes.append(SlabAxis(self.lane_block, x.features, 1, lane, inside))
+            axes.append(SlabAxis(self.lane_block, x.features, x.lhs_lane, lane, inside))
         strides = list(self.slab_strides)
         while len(axes) > 1 and _mergeable(*axes[-2:]) and strides[-2] == axes[-1].extent:
             outer, inner = axes[-2:]

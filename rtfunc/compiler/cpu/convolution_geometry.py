@@ -148,6 +148,12 @@ class Dimension:
         return _dilated(self.size, self.dilation)
 
     @property
+    def is_trivial(self) -> bool:
+        """Whether its one position always meets its one tap."""
+        single = self.size == self.out == self.taps == 1
+        return single and self.inside and all(p.tap_count for p in self.phases)
+
+    @property
     def inside(self) -> bool:
         """Whether no position meets padding or zeros."""
         last = max(
@@ -170,8 +176,8 @@ class Contraction:
         groups: how many, and the distance between them in each array.
         features: output features in a group, `rhs_feature` and `out_feature` apart.
         rhs_offset: of the first tap (the last in memory where the kernel is flipped).
-        lhs_lane: distance in the input between the output features: 0, or 1 in a depthwise
-            convolution whose channels are taken as features.
+        lhs_lane: distance in the input between the output features, where these are the channels of a
+            depthwise convolution; else 0.
     """
 
     dimensions: tuple[Dimension, ...]
@@ -243,7 +249,7 @@ def contraction(spec: ConvolutionSpec) -> Contraction:
                 split=not many,
             )
         )
-    kept = [d for d in dimensions if d.size != 1 or d.taps != 1 or d.out != 1 or not d.inside]
+    kept = [d for d in dimensions if not d.is_trivial]
     return Contraction(
         _merged(kept),
         groups,
@@ -329,11 +335,11 @@ def _merge(outer: Dimension, inner: Dimension) -> Dimension | None:
 
 
 def lanes_from_groups(x: Contraction) -> Contraction | None:
-    """A depthwise convolution with its groups as features, where they are contiguous in the input.
+    """A convolution with its groups as features, None where there is one group.
 
-    With several output features in each group, these become the groups.
+    The several output features of each group, if there are, become the groups.
     """
-    if x.lhs_group != 1 or x.groups == 1:
+    if x.groups == 1:
         return None
     return dataclasses.replace(
         x,
@@ -344,5 +350,5 @@ def lanes_from_groups(x: Contraction) -> Contraction | None:
         features=x.groups,
         rhs_feature=x.rhs_group,
         out_feature=x.out_group,
-        lhs_lane=1,
+        lhs_lane=x.lhs_group,
     )

@@ -301,6 +301,11 @@ class Code:
         if not isinstance(of, ir.VectorType) or valid is None or valid == of.count:
             self.b.store(value, address, align=dtype.itemsize)
             return
+        if isinstance(valid, int) and valid == 1:
+            # LLVM (20) stores a truncated vector under a mask of one lane at its full width.
+            value = self.b.extract_element(value, ir.Constant(i32, 0))
+            self.b.store(value, address, align=dtype.itemsize)
+            return
         name = f"llvm.masked.store.v{of.count}{of.element.intrinsic_name}.p0"
         mask = self.lane_mask(valid, of.count)
         self.intrinsic(name, ir.VoidType(), value, address, ir.Constant(i32, dtype.itemsize), mask)

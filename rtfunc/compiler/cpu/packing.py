@@ -196,14 +196,14 @@ class SlabAxis:
 def slab_strides(extents: Sequence[int], itemsize: int) -> tuple[int, ...]:
     """Distances of the positions of each axis of a slab, in elements.
 
-    Planes are kept from lying a multiple of 2 KiB apart, where few of them fit into the cache at
+    Planes are kept from lying a multiple of 1 KiB apart, where few of them fit into the cache at
     once.
     """
     strides, distance = [], 1
     for extent in reversed(extents):
         strides.append(distance)
         distance *= max(extent, 1)
-        if distance * itemsize % 2048 == 0:
+        if distance * itemsize % 1024 == 0:
             distance += 64 // itemsize
     return tuple(reversed(strides))
 
@@ -232,6 +232,9 @@ def emit_slab(
         axis = axes[level]
         if level == len(axes) - 1 and axis.source == 1 and axis.dilation == 1:
             row(axis, source, target)
+            return
+        if level == len(axes) - 2 and _turns(axis, axes[-1]) and dtype == wide:
+            turned(axis, axes[-1], source, target)
             return
         moving = [(target, strides[level], element)]
         with code.walk(axis.extent, moving) as (position, (target,)):
@@ -270,9 +273,33 @@ def emit_slab(
             mask = code.range_mask(place, axis.size, lanes)
             code.store(_masked(code, address, dtype, lanes, mask), goal, wide)
 
+    def turned(outer: SlabAxis, inner: SlabAxis, source: ir.Value, target: ir.Value) -> None:
+        """The outer of the last two axes is the contiguous one in the array."""
+        zeros(target, outer.extent * strides[-2])
+        low = code.minimum(code.maximum(code.sub(0, outer.first), 0), outer.extent)
+        high = code.minimum(code.sub(outer.size, outer.first), outer.extent)
+        count = code.maximum(code.sub(high, low), 0)
+        rows = code.minimum(inner.extent, code.sub(inner.size, inner.first))
+        place = code.add(outer.first, low, code.mul(inner.first, inner.source))
+        emit_transposition(
+            code,
+            8 * wide.itemsize,
+            code.at(source, place, source_type),
+            inner.source,
+            code.at(target, code.mul(low, strides[-2]), element),
+            strides[-2],
+            rows,
+            count,
+        )
+
     fill(0, source, slab)
 
 
 def _masked(code: Code, address: ir.Value, dtype: np.dtype, lanes: int, mask: ir.Value) -> ir.Value:
     value = code.masked_load(address, memory_type(dtype), dtype.itemsize, mask, lanes)
     return from_memory(code.b, value, dtype)
+
+
+def _turns(outer: SlabAxis, inner: SlabAxis) -> bool:
+    contiguous = outer.source == 1 and inner.source != 1
+    return contiguous and outer.dilation == inner.dilation == 1

@@ -81,7 +81,7 @@ def balanced(size: int, limit: int) -> int:
     """A size of pieces for `size` elements: at most `limit`, a divisor if one is large enough."""
     if size <= limit:
         return max(size, 1)
-    for piece in range(limit, (limit + 1) // 2, -1):
+    for piece in range(limit, limit * 3 // 4, -1):
         if size % piece == 0:
             return piece
     return -(-size // -(-size // limit))

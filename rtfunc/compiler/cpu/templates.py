@@ -17,6 +17,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from rtfunc.compiler.cpu.arg_reduce import arg_reduce_spec, emit_arg_reduce
+from rtfunc.compiler.cpu.cumulative import cumulative_spec, emit_cumulative
 from rtfunc.compiler.cpu.scatter import emit_scatter, scatter_spec
 from rtfunc.core.graph import Equation
 
@@ -40,6 +42,11 @@ class Template:
 templates: dict[str, Template] = {
     "scatter": Template(scatter_spec, emit_scatter, in_place=True),
     "dynamic_update_slice": Template(scatter_spec, emit_scatter, in_place=True),
+    **dict.fromkeys(
+        ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "linear_recurrence"),
+        Template(cumulative_spec, emit_cumulative),
+    ),
+    **dict.fromkeys(("argmax", "argmin"), Template(arg_reduce_spec, emit_arg_reduce)),
 }
 
 
