@@ -1,10 +1,10 @@
 """Looking inside traced programs: printing and calling back while they run.
 
-    import rtfunc as rf
-    @rf.jit
-    def f(x):
-        rf.debug.print("x is {}", x)
-        return x * 2
+import rtfunc as rf
+@rf.jit
+def f(x):
+    rf.debug.print("x is {}", x)
+    return x * 2
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Pytrees: nested containers of arrays, which all transforms take and return.
 
-    import rtfunc as rf
-    params = {"w": rf.numpy.ones((2, 3)), "b": rf.numpy.zeros(3)}
-    rf.tree.map(lambda p: 0.9 * p, params)
+import rtfunc as rf
+params = {"w": rf.numpy.ones((2, 3)), "b": rf.numpy.zeros(3)}
+rf.tree.map(lambda p: 0.9 * p, params)
 """
 
 from __future__ import annotations
@@ -84,10 +84,7 @@ def all(tree: Any, is_leaf: IsLeaf = None) -> bool:
     >>> all({"a": True, "b": 1})
     True
     """
-    for leaf in pytree.leaves(tree, is_leaf):
-        if not leaf:
-            return False
-    return True
+    return not any(not leaf for leaf in pytree.leaves(tree, is_leaf))
 
 
 def transpose(outer: TreeDef, inner: TreeDef | None, tree: Any) -> Any:

@@ -237,6 +237,4 @@ _identity_if_same_type = {"reshape", "transpose", "broadcast_in_dim", "convert_e
 
 def without_markers(graph: Graph) -> Graph:
     """Without the operations that only derivatives look at: for Graphs that will be run, not transformed."""
-    return substitute(
-        graph, lambda e: e.inputs if e.primitive.name == "stop_gradient" else e
-    )
+    return substitute(graph, lambda e: e.inputs if e.primitive.name == "stop_gradient" else e)

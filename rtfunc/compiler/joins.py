@@ -33,9 +33,7 @@ class _Writer:
         )
         return out
 
-    def join(
-        self, origin: Equation, pieces: Sequence[Atom], axis: int, out: Variable
-    ) -> None:
+    def join(self, origin: Equation, pieces: Sequence[Atom], axis: int, out: Variable) -> None:
         """Define `out` as the concatenation of pieces."""
         self.equations.append(
             Equation(
@@ -184,9 +182,7 @@ def _write_pad(writer: _Writer, pad: Equation) -> None:
                 pieces.append(x)
             elif size:
                 shape = (*x.aval.shape[:axis], size, *x.aval.shape[axis + 1 :])
-                pieces.append(
-                    writer.apply(pad, broadcast_in_dim_p, [value], shape=shape, axes=())
-                )
+                pieces.append(writer.apply(pad, broadcast_in_dim_p, [value], shape=shape, axes=()))
         if axis == axes[-1]:
             writer.join(pad, pieces, axis, pad.outputs[0])
             return

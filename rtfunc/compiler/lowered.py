@@ -69,6 +69,7 @@ def _finish(program: Program, scratch_bytes: Callable[[Equation], int]) -> Lower
             ]
     _write_in_place(program)
     fixed = {*program.inputs, *program.constants, *(program.base(v) for v in program.outputs)}
+
     def workspace(call: Call) -> int:
         if call.equation in inner:
             return workspace_bytes(call, inner[call.equation])
@@ -137,9 +138,7 @@ def absorbs(equation: Equation, position: int, offset: Affine) -> bool:
     (contract, batch) = equation.params["dimension_numbers"]
     shape = equation.inputs[position].aval.shape
     free = [a for a in range(len(shape)) if a not in (*batch[position], *contract[position])]
-    layout = matrix_layout(
-        shape, offset.coefficients, batch[position], free, contract[position]
-    )
+    layout = matrix_layout(shape, offset.coefficients, batch[position], free, contract[position])
     return layout is not None
 
 
@@ -153,9 +152,7 @@ def is_product(equation: Equation) -> bool:
         return False
     (contract, batch) = equation.params["dimension_numbers"]
     for position, aval in enumerate(operands):
-        free = [
-            a for a in range(aval.ndim) if a not in (*batch[position], *contract[position])
-        ]
+        free = [a for a in range(aval.ndim) if a not in (*batch[position], *contract[position])]
         strides = row_major_strides(aval.shape)
         if matrix_layout(aval.shape, strides, batch[position], free, contract[position]) is None:
             return False

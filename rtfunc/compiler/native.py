@@ -119,6 +119,7 @@ class Executable:
         return cost_analysis(self.lowered)
 
     def __call__(self, args: Sequence[Array]) -> list[Array]:
+        """Run on Arrays of the Graph's input types."""
         buffers = [a._buffer for a in args]
         outs = [new_buffer(shape, dtype) for shape, dtype, _ in self._outs]
         try:

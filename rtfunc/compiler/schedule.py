@@ -174,9 +174,7 @@ class _Scheduler:
     def __init__(self, graph: Graph, buffered: Iterable[Variable], absorb: Any):
         self.graph = graph
         self.absorb = absorb
-        self.producer: dict[Variable, Equation] = {
-            v: e for e in graph.equations for v in e.outputs
-        }
+        self.producer: dict[Variable, Equation] = {v: e for e in graph.equations for v in e.outputs}
         self.kinds = {e: kind_of(e) for e in graph.equations}
         self.constants: dict[Variable, Array] = dict(graph.constants)
         self.aliases: dict[Variable, Variable] = {}
@@ -610,7 +608,9 @@ class _KernelBuilder:
             return self._add("reduce", [value], atom.aval.dtype, {"kind": kind}, False, value.stage)
         axes = range(ndim) if full else [a for a, r in enumerate(self.reduced) if not r]
         index = identity_map(atom.aval.shape, axes, ndim)
-        node = self._compute(atom, index) if isinstance(atom, Variable) else self._value(atom, index)
+        node = (
+            self._compute(atom, index) if isinstance(atom, Variable) else self._value(atom, index)
+        )
         return self._as_full(node) if full and any(self.reduced) else node
 
     def _as_full(self, node: Node) -> Node:
@@ -740,9 +740,13 @@ class _KernelBuilder:
             if plan.fill is not None:
                 for op, limit in (("ge", low), ("le", high)):
                     test = self._apply(op, [start, limit], dtypes.bool_)
-                    valid = test if valid is None else self._apply("and", [valid, test], dtypes.bool_)
+                    valid = (
+                        test if valid is None else self._apply("and", [valid, test], dtypes.bool_)
+                    )
             starts.append((self._apply("clamp", [low, start, high], dtypes.int64), strides[axis]))
-        node = self._load_at(operand, linear_offset(plan.within, operand.aval.shape, len(self.domain)), starts)
+        node = self._load_at(
+            operand, linear_offset(plan.within, operand.aval.shape, len(self.domain)), starts
+        )
         if valid is None:
             return node
         fill = self._literal(Literal(np.asarray(plan.fill).astype(operand.aval.dtype)))

@@ -47,9 +47,7 @@ def broadcast_map(index: IndexMap, shape: Sequence[int]) -> IndexMap:
     return tuple(zero if n == 1 else a for n, a in zip(shape, trailing))
 
 
-def through_view(
-    equation: Equation, index: IndexMap, domain: Sequence[int]
-) -> IndexMap | None:
+def through_view(equation: Equation, index: IndexMap, domain: Sequence[int]) -> IndexMap | None:
     """The map of a view's operand, given that of its result; None where it is not affine."""
     name, params = equation.primitive.name, equation.params
     shape = equation.inputs[0].aval.shape
@@ -63,8 +61,7 @@ def through_view(
         return tuple(zero if n == 1 else index[a] for n, a in zip(shape, params["axes"]))
     if name == "slice":
         return tuple(
-            a.scale(step, start)
-            for a, step, start in zip(index, params["stride"], params["start"])
+            a.scale(step, start) for a, step, start in zip(index, params["stride"], params["start"])
         )
     if name == "rev":
         return tuple(

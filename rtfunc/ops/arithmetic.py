@@ -257,5 +257,3 @@ def reciprocal(x: ArrayLike) -> Array:
     """
     (x,) = promote_inexact("reciprocal", x)
     return div(scalar(1, x.dtype, x.weak_type), x)
-
-

@@ -74,14 +74,18 @@ def _shift_right_logical(xp: Any, x: Any, y: Any) -> Any:
 
 
 shift_left_p = elementwise("shift_left", _shift_left, over=dtypes.integers)
-shift_left = binary(shift_left_p, "x << y, elementwise; 0 where y is negative or not below the width.")
+shift_left = binary(
+    shift_left_p, "x << y, elementwise; 0 where y is negative or not below the width."
+)
 shift_right_arithmetic_p = elementwise(
     "shift_right_arithmetic", _shift_right_arithmetic, over=dtypes.integers
 )
 shift_right_arithmetic = binary(
     shift_right_arithmetic_p, "x >> y, elementwise, filling with the sign bit."
 )
-shift_right_logical_p = elementwise("shift_right_logical", _shift_right_logical, over=dtypes.integers)
+shift_right_logical_p = elementwise(
+    "shift_right_logical", _shift_right_logical, over=dtypes.integers
+)
 shift_right_logical = binary(shift_right_logical_p, "x >> y, elementwise, filling with zeros.")
 
 

@@ -20,7 +20,12 @@ from rtfunc.core.errors import DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive, no_jvp, no_vjp
 from rtfunc.core.trace import context
 
-_python_scalars = {bool: dtypes.bool_, int: dtypes.int32, float: dtypes.float32, complex: dtypes.complex64}
+_python_scalars = {
+    bool: dtypes.bool_,
+    int: dtypes.int32,
+    float: dtypes.float32,
+    complex: dtypes.complex64,
+}
 
 
 def scalar(value: Any, dtype: np.dtype, weak_type: bool = False) -> Array:
@@ -169,7 +174,12 @@ def cast(x: Any, dtype: np.dtype, xp: Any = np) -> Any:
         x, source = x.real, x.real.dtype
     if dtypes.is_integer(dtype) and dtypes.is_float(source):
         return _float_to_integer(x, dtype, xp)
-    if dtypes.is_integer(source) and source.itemsize == 8 and dtypes.is_float(dtype) and dtype.itemsize < 4:
+    if (
+        dtypes.is_integer(source)
+        and source.itemsize == 8
+        and dtypes.is_float(dtype)
+        and dtype.itemsize < 4
+    ):
         x = x.astype(dtypes.float64)
     return x.astype(dtype)
 

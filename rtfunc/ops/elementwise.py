@@ -97,7 +97,10 @@ def unbroadcast(x: Any, shape: tuple[int, ...]) -> Any:
     if x.shape == shape:
         return x
     extra = x.ndim - len(shape)
-    axes = (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 != x.shape[i + extra]))
+    axes = (
+        *range(extra),
+        *(i + extra for i, n in enumerate(shape) if n == 1 != x.shape[i + extra]),
+    )
     x = primitives["reduce_sum"].bind(x, axes=axes)
     return x if x.shape == shape else primitives["reshape"].bind(x, shape=shape)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rtfunc.core import dtypes
-from rtfunc.ops.arithmetic import add, div, mul, neg, sub
+from rtfunc.ops.arithmetic import add, div, mul, sub
 from rtfunc.ops.comparison import bitwise_and, eq
 from rtfunc.ops.convert import scalar
 from rtfunc.ops.elementwise import binary, elementwise, unary

@@ -48,7 +48,7 @@ def _select_infer(predicate: Aval, on_true: Aval, on_false: Aval) -> Aval:
 
 
 def _select_jvp(primitive: Primitive, primals: Any, tangents: Any) -> Any:
-    predicate, on_true, on_false = primals
+    predicate = primals[0]
     _, t, f = tangents
     out = primitive.bind(*primals)
     if t is None and f is None:
@@ -113,4 +113,3 @@ def clamp(low: ArrayLike, x: ArrayLike, high: ArrayLike) -> Array:
     Array(1., dtype=float32, weak_type=True)
     """
     return clamp_p.bind(*promote("clamp", low, x, high))
-

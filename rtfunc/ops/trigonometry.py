@@ -77,7 +77,9 @@ atan2_p = elementwise(
         lambda t, z, y, x: neg(mul(t, div(y, add(square(x), square(y))))),
     ),
 )
-atan2 = binary(atan2_p, "Angle of the point (x, y), called as atan2(y, x), in radians.", inexact=True)
+atan2 = binary(
+    atan2_p, "Angle of the point (x, y), called as atan2(y, x), in radians.", inexact=True
+)
 
 sinh_p = elementwise(
     "sinh",
@@ -115,9 +117,7 @@ acosh_p = elementwise(
     "acosh",
     lambda xp, x: xp.arccosh(x),
     over=dtypes.inexacts,
-    derivatives=(
-        lambda t, y, x: mul(t, mul(rsqrt(sub(x, _one(x))), rsqrt(add(x, _one(x))))),
-    ),
+    derivatives=(lambda t, y, x: mul(t, mul(rsqrt(sub(x, _one(x))), rsqrt(add(x, _one(x))))),),
 )
 acosh = unary(acosh_p, "Inverse hyperbolic cosine, elementwise; NaN for real x below 1.")
 

@@ -125,6 +125,7 @@ class custom_vjp:
         self.forward, self.backward = forward, backward
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the function; transforms use its own rule."""
         name = function_name(self.function)
         if self.forward is None or self.backward is None:
             raise TransformError(
@@ -285,6 +286,7 @@ class custom_jvp:
         self.rule = rule
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the function; transforms use its own rule."""
         name = function_name(self.function)
         if self.rule is None:
             raise TransformError(

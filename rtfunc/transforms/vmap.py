@@ -22,7 +22,7 @@ from rtfunc.transforms.arguments import (
 
 def vmap(
     function: Callable[..., Any],
-    in_axes: int | None | Sequence[Any] = 0,
+    in_axes: int | Sequence[Any] | None = 0,
     out_axes: Any = 0,
     axis_name: Any = None,
     axis_size: int | None = None,

@@ -153,7 +153,7 @@ def test_assignment_inside_a_transform():
 
 def test_hashing():
     with raises(errors.UnhashableError, "float32[2]", "id(x)", builtin=TypeError):
-        {rnp.ones(2): 1}  # noqa: B018
+        {rnp.ones(2): 1}
 
 
 # Traced values

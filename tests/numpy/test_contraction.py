@@ -363,7 +363,7 @@ def test_two_operands_are_one_product():
         ("bij,bkj->bik", ((5, 2, 3), (5, 4, 3))),
     ):
         graph, _ = trace_to_graph(
-            lambda x, y: [einsum(subscripts, x, y)],  # noqa: B023
+            lambda x, y: [einsum(subscripts, x, y)],
             [Array(values(*s)).aval for s in shapes],
         )
         assert [e.primitive.name for e in graph.equations] == ["dot_general"]

@@ -129,7 +129,7 @@ def test_updates_are_numpys_eagerly_and_traced(idx):
         else:
             kernel.at(expected, idx, value)
         np.testing.assert_array_equal(np.asarray(getattr(array(X).at[idx], kind)(value)), expected)
-        found = staged(lambda x, v: getattr(x.at[idx], kind)(v), X, value)  # noqa: B023
+        found = staged(lambda x, v: getattr(x.at[idx], kind)(v), X, value)
         np.testing.assert_array_equal(found, expected)
 
 
@@ -387,7 +387,7 @@ def test_single_positions_take_every_kind_of_update():
             found = getattr(array(x).at[idx], name)(2.0)
             np.testing.assert_array_equal(np.asarray(found), expected)
             np.testing.assert_array_equal(
-                staged(lambda x: getattr(x.at[idx], name)(2.0), x),  # noqa: B023
+                staged(lambda x: getattr(x.at[idx], name)(2.0), x),
                 expected,
             )
 
@@ -480,7 +480,7 @@ def test_take():
         for mode in ("clip", "wrap"):
             expected = np.take(x, i, axis, mode=mode)
             np.testing.assert_array_equal(np.asarray(ix.take(x, i, axis, mode=mode)), expected)
-            found = staged(lambda x, i: ix.take(x, i, axis, mode=mode), x, i)  # noqa: B023
+            found = staged(lambda x, i: ix.take(x, i, axis, mode=mode), x, i)
             np.testing.assert_array_equal(found, expected)
     assert ix.take(x, 5).tolist() == 5
     assert ix.take(x, np.array([1, 99]), fill_value=-1).tolist() == [1, -1]
@@ -559,7 +559,7 @@ def test_select_and_choose():
         wild = np.array([-4, 5, 1])
         expected = np.choose(wild, options, mode=mode)
         np.testing.assert_array_equal(np.asarray(ix.choose(wild, options, mode=mode)), expected)
-        found = staged(lambda a: ix.choose(a, options, mode=mode), wild)  # noqa: B023
+        found = staged(lambda a: ix.choose(a, options, mode=mode), wild)
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(IndexingError, match="out of bounds for the size 3"):
         ix.choose(np.array([3, 0, 0]), options)
@@ -603,7 +603,7 @@ def test_nonzero_of_a_fixed_size(size):
     for axis in range(2):
         eager = ix.nonzero(x, size=size, fill_value=-1)[axis]
         np.testing.assert_array_equal(np.asarray(eager), expected[axis])
-        traced = staged(lambda x: ix.nonzero(x, size=size, fill_value=-1)[axis], x)  # noqa: B023
+        traced = staged(lambda x: ix.nonzero(x, size=size, fill_value=-1)[axis], x)
         np.testing.assert_array_equal(traced, expected[axis])
     rows = staged(lambda x: ix.argwhere(x, size=size, fill_value=-1), x)
     np.testing.assert_array_equal(rows, np.stack(expected, 1))

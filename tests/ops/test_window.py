@@ -124,7 +124,7 @@ def test_elements_at_infinity_come_before_padding():
 def test_not_a_number_wins_and_gets_the_cotangent():
     x = np.array([1.0, np.nan, 3.0, 2.0])
     for function in (reduce_window_max, reduce_window_min):
-        (out,), pullback = vjp_flat(lambda a: [function(a, (2,))], [Array(x)], [True])  # noqa: B023
+        (out,), pullback = vjp_flat(lambda a: [function(a, (2,))], [Array(x)], [True])
         np.testing.assert_array_equal(np.isnan(np.asarray(out)), [True, True, False])
         (found,) = pullback([Array(np.ones(3))])
         assert np.asarray(found)[1] == 2.0

@@ -28,7 +28,6 @@ from llvmlite import ir
 from rtfunc.compiler.cpu.convolution_geometry import (
     Contraction,
     ConvolutionSpec,
-    Dimension,
     Phase,
     contraction,
     lanes_from_groups,

@@ -25,8 +25,8 @@ import numpy as np
 from llvmlite import ir
 
 from rtfunc.compiler.cpu.scalars import (
-    convert,
     Operation,
+    convert,
     emitters,
     from_memory,
     i64,
@@ -139,9 +139,7 @@ class _Printer:
         while self.unroll > 1 and self.lanes * self.unroll > size:
             self.unroll //= 2
         self.vector_reduced = kernel.reduced[self.axis]
-        self.row_axes = [
-            a for a, r in enumerate(kernel.reduced) if not r and a != self.axis
-        ]
+        self.row_axes = [a for a, r in enumerate(kernel.reduced) if not r and a != self.axis]
         self.loop_axes = [a for a, r in enumerate(kernel.reduced) if r and a != self.axis]
         self.stages = 1 + max(
             [0, *(n.stage for n in kernel.nodes if n.full), *(n.stage for n in self._reduces())]
@@ -231,9 +229,7 @@ class _Printer:
         return Emitted(self.name, self._rows() * self.blocks, max(1, points * weight // 4))
 
     @contextlib.contextmanager
-    def _loop(
-        self, start: ir.Value, end: ir.Value, step: int, name: str
-    ) -> Iterator[ir.Value]:
+    def _loop(self, start: ir.Value, end: ir.Value, step: int, name: str) -> Iterator[ir.Value]:
         """A counted loop around what is printed inside the `with` block; start < end is not assumed."""
         b = self.b
         head, body, done = (
@@ -458,7 +454,9 @@ class _Printer:
 
     def _combine(self, node: Node, a: ir.Value, b: ir.Value) -> ir.Value:
         kind: str = node.params["kind"]
-        return emitters[{"sum": "add", "prod": "mul"}.get(kind, kind)](Operation(self.b, (a, b), node.dtype, node.dtype, {}))
+        return emitters[{"sum": "add", "prod": "mul"}.get(kind, kind)](
+            Operation(self.b, (a, b), node.dtype, node.dtype, {})
+        )
 
     def _across(self, node: Node, slots: Sequence[Any]) -> ir.Value:
         """All accumulators and lanes combined into one value, in a fixed order."""
@@ -492,7 +490,9 @@ class _Printer:
             kept = self.scratch.get(node)
             if kept is not None and span is not None and self.current_stage > node.stage:
                 known = [
-                    self._masked_load(self._scratch_address(node, span, k), span, k, node.dtype, True)
+                    self._masked_load(
+                        self._scratch_address(node, span, k), span, k, node.dtype, True
+                    )
                     for k in range(span.count)
                 ]
             else:
@@ -626,9 +626,7 @@ class _Printer:
         finally:
             self.moved = None
 
-    def _load_lanes(
-        self, node: Node, starts: list[list[ir.Value]], span: _Span
-    ) -> list[ir.Value]:
+    def _load_lanes(self, node: Node, starts: list[list[ir.Value]], span: _Span) -> list[ir.Value]:
         """Every lane reads at a position of its own."""
         b, offset = self.b, node.params["offset"]
         element = memory_type(node.dtype)
@@ -835,5 +833,3 @@ def _suffix(of: ir.Type) -> str:
     if isinstance(of, ir.VectorType):
         return f"v{of.count}{_suffix(of.element)}"
     return of.intrinsic_name
-
-

@@ -136,20 +136,25 @@ class Operation:
 
     @property
     def is_float(self) -> bool:
+        """Whether the operands are floats."""
         return dtypes.is_float(self.dtype)
 
     @property
     def is_signed(self) -> bool:
+        """Whether the operands are signed integers."""
         return dtypes.kind(self.dtype) == "signed"
 
     @property
     def type(self) -> ir.Type:
+        """Type of the operands."""
         return self.args[0].type
 
     def number(self, value: Any) -> ir.Constant:
+        """A constant of the operands' type."""
         return literal(self.type, value)
 
     def intrinsic(self, name: str, *args: ir.Value) -> ir.Value:
+        """LLVM's intrinsic `name` for the operands' type."""
         args = args or tuple(self.args)
         return call_intrinsic(self.b, f"llvm.{name}.{_suffix(args[0].type)}", args[0].type, args)
 

@@ -253,5 +253,3 @@ class _Printer:
             new = from_memory(b, value, dtype)
             value = to_memory(b, emitters[op](Operation(b, (old, new), dtype, dtype, {})), dtype)
         b.store(value, here, align=align)
-
-
