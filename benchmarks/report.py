@@ -6,6 +6,7 @@ Depends on `catalogue` and `contest`.
 from __future__ import annotations
 
 import datetime
+import importlib
 import importlib.metadata
 import platform
 from collections.abc import Sequence
@@ -136,7 +137,8 @@ def versions(contestants: Sequence[str]) -> str:
             try:
                 found.append(f"{name} {importlib.metadata.version(name)}")
             except importlib.metadata.PackageNotFoundError:
-                found.append(name)
+                module = importlib.import_module(name)  # ours, run from a source tree
+                found.append(f"{name} {module.__version__}")
     return ", ".join(found)
 
 
@@ -223,7 +225,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
         axes.barh(y, ratio - 1, left=1, height=0.7, color=color)
         beside = ratio * 1.05 if ratio >= 1 else ratio / 1.05
         axes.text(
-            beside, y, f"{ratio:.2g}" if ratio < 9.95 else f"{ratio:.0f}",
+            beside, y, f"{ratio:.2f}" if ratio < 9.95 else f"{ratio:.0f}",
             va="center", ha="left" if ratio >= 1 else "right", fontsize=8, zorder=4,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Atom, Equation, Graph, Variable
 from rtfunc.ops.arithmetic import mul_p
@@ -196,14 +197,6 @@ def _matrix_form(
         tuple(order.index(a) for a in contract),
         tuple(order.index(a) for a in batch),
     )
-
-
-def row_major_strides(shape: Sequence[int]) -> tuple[int, ...]:
-    """Strides in elements of a contiguous array."""
-    strides = [1] * len(shape)
-    for a in range(len(shape) - 2, -1, -1):
-        strides[a] = strides[a + 1] * shape[a + 1]
-    return tuple(strides)
 
 
 def matrix_layout(

@@ -9,10 +9,11 @@ import dataclasses
 import math
 from typing import Any
 
+from rtfunc.compiler.classify import elementwise_cost
 from rtfunc.compiler.kernel import Kernel, format_kernel
 from rtfunc.compiler.lowered import Lowered
 from rtfunc.compiler.memory import touched
-from rtfunc.compiler.schedule import Call, elementwise_cost
+from rtfunc.compiler.schedule import Call
 from rtfunc.core.graph import Equation, Variable
 
 

@@ -14,12 +14,12 @@ from rtfunc.compiler.inline import (
     copy_into,
     inline_calls,
     matrix_layout,
-    row_major_strides,
 )
 from rtfunc.compiler.joins import join_pads
 from rtfunc.compiler.kernel import Affine
 from rtfunc.compiler.memory import Plan, lifetimes, plan_memory
 from rtfunc.compiler.schedule import Call, Program, schedule
+from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation, Graph, Variable, sub_graphs
 

@@ -22,6 +22,14 @@ IndexMap = tuple[Affine, ...]
 view_primitives = frozenset({"transpose", "broadcast_in_dim", "reshape", "slice", "rev"})
 
 
+def row_major_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides in elements of a contiguous array."""
+    strides = [1] * len(shape)
+    for a in range(len(shape) - 2, -1, -1):
+        strides[a] = strides[a + 1] * shape[a + 1]
+    return tuple(strides)
+
+
 def identity_map(shape: Sequence[int], axes: Sequence[int], ndim: int) -> IndexMap:
     """The map that reads element i of an array at the point with indices i on `axes` of the domain.
 

@@ -30,10 +30,11 @@ class _Node:
 
     Attributes: number: increases along the tape; pullback: None for an input; parents: for each
     operand, the node and the index among its outputs that it came from, or None; arity: number of
-    outputs, or None for a primitive with one result; source: the user's line, while staging.
+    outputs, or None for a primitive with one result; source, scopes: the user's line and the names
+    around it, while staging.
     """
 
-    __slots__ = ("arity", "number", "parents", "pullback", "source")
+    __slots__ = ("arity", "number", "parents", "pullback", "scopes", "source")
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class _Node:
         self.parents = parents
         self.arity = arity
         self.source = None if context.trace is None else context.source or current_source()
+        self.scopes = context.scopes
 
     def __lt__(self, other: _Node) -> bool:
         return self.number > other.number  # heapq pops the latest step first
@@ -178,10 +180,11 @@ def _walk_back(
             results[node.number] = slots[0]
             continue
         outer, context.source = context.source, node.source or context.source
+        outer_scopes, context.scopes = context.scopes, node.scopes or context.scopes
         try:
             into = node.pullback(slots[0] if node.arity is None else slots)
         finally:
-            context.source = outer
+            context.source, context.scopes = outer, outer_scopes
         for origin, cotangent in zip(node.parents, into):
             if origin is not None and cotangent is not None:
                 add(origin, cotangent)

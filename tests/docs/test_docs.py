@@ -104,7 +104,7 @@ def test_the_program_in_the_readme_runs(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(code, encoding="utf-8")
     names = runpy.run_path(str(program))
-    assert float(names["value"]) < 2.0  # guessing gives log(10) = 2.3
+    assert float(names["value"]) < 2.2  # guessing gives log(10) = 2.3
 
 
 def test_the_readme_has_two_commands_of_one_line():

@@ -20,10 +20,11 @@ from llvmlite import ir
 from rtfunc.compiler.cpu.loops import Emitted, collapse, emit_kernel
 from rtfunc.compiler.cpu.scalars import call_intrinsic, f32, f64, i1, i8, i32, i64, pointer
 from rtfunc.compiler.cpu.templates import native_form
-from rtfunc.compiler.inline import matrix_layout, row_major_strides
+from rtfunc.compiler.inline import matrix_layout
 from rtfunc.compiler.kernel import Kernel
 from rtfunc.compiler.lowered import Lowered, carry_avals, is_product, workspace_parts
 from rtfunc.compiler.schedule import Call, Program
+from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval

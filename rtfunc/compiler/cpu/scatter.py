@@ -28,7 +28,7 @@ from rtfunc.compiler.cpu.scalars import (
     to_memory,
     widen,
 )
-from rtfunc.compiler.inline import row_major_strides
+from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
 
