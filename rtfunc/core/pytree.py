@@ -125,8 +125,10 @@ def _children(tree: Any) -> dict[str, Any] | None:
 
 
 def _describe(x: Any) -> str:
+    if x is None:
+        return "None"
     if _children(x) is None:
-        return f"a leaf ({type(x).__name__})" if x is not None else "None"
+        return f"a leaf ({type(x).__name__})"
     return f"a {type(x).__name__} of {len(_children(x) or ())}"
 
 

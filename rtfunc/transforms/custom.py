@@ -173,9 +173,7 @@ class custom_vjp:
             assert self.backward is not None
             found = iter(residuals)
             kept = [next(found) if r is None else r for r in trees["other"]]
-            cts = [
-                zeros_like(aval) if ct is None else ct for ct, aval in zip(cotangents, avals)
-            ]
+            cts = [zeros_like(aval) if ct is None else ct for ct, aval in zip(cotangents, avals)]
             result = self.backward(
                 *static,
                 pytree.unflatten(trees["residuals"], kept),

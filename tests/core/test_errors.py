@@ -34,7 +34,9 @@ def test_the_family(cls):
 def test_every_class_is_documented():
     text = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
     headings = re.findall(r"^## `(\w+)`", text, re.MULTILINE)
-    assert sorted(headings) == sorted(cls.__name__ for cls in FAMILY if cls is not errors.RtfuncError)
+    assert sorted(headings) == sorted(
+        cls.__name__ for cls in FAMILY if cls is not errors.RtfuncError
+    )
 
 
 def test_the_documented_messages_are_those_raised():
@@ -73,7 +75,9 @@ def test_an_axis_out_of_range():
         rnp.sum(rnp.ones(3), axis=2)
     with pytest.raises(IndexError):
         rnp.sum(rnp.ones(3), axis=2)
-    with raises(errors.AxisError, "vmap: argument 1 has shape (3,)", "no axis 1", "None in in_axes"):
+    with raises(
+        errors.AxisError, "vmap: argument 1 has shape (3,)", "no axis 1", "None in in_axes"
+    ):
         rf.vmap(lambda x, y: x, in_axes=(0, 1))(np.ones((3, 3)), np.ones(3))
 
 
@@ -207,7 +211,9 @@ def test_numpy_on_a_differentiated_value():
         rf.grad(lambda x: np.sin(x))(1.0)
     with raises(errors.TracerError, *parts):
         rf.jvp(lambda x: np.sin(x), (1.0,), (1.0,))
-    assert float(rf.grad(lambda x: x * np.sin(rf.stop_gradient(x)))(0.5)) == pytest.approx(np.sin(0.5))
+    assert float(rf.grad(lambda x: x * np.sin(rf.stop_gradient(x)))(0.5)) == pytest.approx(
+        np.sin(0.5)
+    )
     with raises(errors.TracerError, "pure_callback"):  # no value there: the other advice
         rf.jit(rf.grad(lambda x: np.sin(x)))(1.0)
 
@@ -270,7 +276,9 @@ def test_outputs_that_grad_does_not_take():
         rf.grad(lambda x: rnp.int32(1))(1.0)
     with raises(errors.TransformError, "complex64", "real part"):
         rf.grad(lambda x: x * 1j)(1.0)
-    with raises(errors.TransformError, "pair (output, auxiliary data)", "an array of type float32[]"):
+    with raises(
+        errors.TransformError, "pair (output, auxiliary data)", "an array of type float32[]"
+    ):
         rf.grad(lambda x: x, has_aux=True)(1.0)
 
 
@@ -285,7 +293,9 @@ def test_inputs_that_grad_does_not_take():
         rf.grad(lambda x: x, holomorphic=True)(1.0)
     with raises(errors.DtypeError, "grad: argument 1['name'] is of type str", builtin=TypeError):
         rf.grad(lambda x, p: x, argnums=1)(1.0, {"name": "w"})
-    with raises(errors.ArgumentError, "argument 2 was asked for", "1 positional", builtin=ValueError):
+    with raises(
+        errors.ArgumentError, "argument 2 was asked for", "1 positional", builtin=ValueError
+    ):
         rf.grad(lambda x: x, argnums=2)(1.0)
     with raises(errors.ArgumentError, "named twice in (0, -1)"):
         rf.grad(lambda x: x, argnums=(0, -1))(1.0)

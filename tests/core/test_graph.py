@@ -67,9 +67,14 @@ def test_sub_graphs_are_checked():
     good = rf.make_graph(lambda x: rf.jit(rnp.sin)(x))(1.0)
     (call,) = good.equations
     inner = call.params["graph"]
-    with_constants = Graph(inner.inputs, inner.equations, inner.outputs, {Variable(F32): rnp.float32(1)})
+    with_constants = Graph(
+        inner.inputs, inner.equations, inner.outputs, {Variable(F32): rnp.float32(1)}
+    )
     broken = Graph(inner.inputs, inner.equations, (Variable(inner.out_avals[0]),))
-    for bad, message in ((with_constants, "sub-graph of equation 0 .* has constants"), (broken, "used before")):
+    for bad, message in (
+        (with_constants, "sub-graph of equation 0 .* has constants"),
+        (broken, "used before"),
+    ):
         changed = call.replace(params={**call.params, "graph": bad})
         with pytest.raises(GraphError, match=message):
             Graph(good.inputs, (changed,), good.outputs).check()
@@ -121,9 +126,9 @@ def test_graphs_with_effects_and_axes():
 
     f.defjvps(lambda t, y, x: t)
     graphs = []
-    rf.vmap(lambda x: (graphs.append(rf.make_graph(lambda x: rf.jit(f)(x))(x)), x)[1], axis_name="i")(
-        np.ones(2)
-    )
+    rf.vmap(
+        lambda x: (graphs.append(rf.make_graph(lambda x: rf.jit(f)(x))(x)), x)[1], axis_name="i"
+    )(np.ones(2))
     assert graphs[0].axis_names == {"i"}
     (call,) = graphs[0].equations
     assert len(list(sub_graphs(call))) == 1
@@ -163,7 +168,11 @@ def test_derivatives_point_to_the_line_that_was_differentiated():
 
 
 def test_nested_graphs_are_indented():
-    text = str(rf.make_graph(lambda x: lax.scan(lambda c, y: (rf.jit(rnp.sin)(c) * y, c), 1.0, x))(np.ones(3)))
+    text = str(
+        rf.make_graph(lambda x: lax.scan(lambda c, y: (rf.jit(rnp.sin)(c) * y, c), 1.0, x))(
+            np.ones(3)
+        )
+    )
     assert re.search(r"^    body: graph\(", text, re.MULTILINE)
     assert re.search(r"^        graph: graph\(", text, re.MULTILINE)
     text = str(rf.make_graph(lambda x: lax.cond(x > 0, rnp.sin, rnp.cos, x))(1.0))
@@ -184,9 +193,9 @@ def test_names_run_beyond_the_alphabet():
 
 
 def test_long_params_are_cut():
-    graph = rf.make_graph(lambda x: lax.reduce_window(x, 0.0, lax.add, (1,) * 30, (1,) * 30, "VALID"))(
-        np.ones((1,) * 30)
-    )
+    graph = rf.make_graph(
+        lambda x: lax.reduce_window(x, 0.0, lax.add, (1,) * 30, (1,) * 30, "VALID")
+    )(np.ones((1,) * 30))
     assert "..." in str(graph)
 
 

@@ -27,7 +27,12 @@ def test_what_a_tracer_shows():
         return x.sum()
 
     x = np.ones((2, 3), "float32")
-    for g in (rf.jit(f), rf.grad(f), lambda x: rf.jvp(f, (x,), (x,)), lambda x: rf.vmap(f)(x[None])):
+    for g in (
+        rf.jit(f),
+        rf.grad(f),
+        lambda x: rf.jvp(f, (x,), (x,)),
+        lambda x: rf.vmap(f)(x[None]),
+    ):
         g(x)
 
 
@@ -110,13 +115,17 @@ def test_own_trace_is_not_alive_afterwards():
 
 
 def test_flat_derivatives():
-    outs, pullback = vjp_flat(lambda x, y: [x * y, y], [rnp.float32(2), rnp.float32(3)], [True, False])
+    outs, pullback = vjp_flat(
+        lambda x, y: [x * y, y], [rnp.float32(2), rnp.float32(3)], [True, False]
+    )
     assert [float(o) for o in outs] == [6.0, 3.0]
     into = pullback([rnp.float32(1), None])
     assert float(into[0]) == 3.0
     assert into[1] is None
     assert pullback([None, None]) == [None, None]
-    outs, tangents = jvp_flat(lambda x, y: [x * y, y], [rnp.float32(2), rnp.float32(3)], [rnp.float32(1), None])
+    outs, tangents = jvp_flat(
+        lambda x, y: [x * y, y], [rnp.float32(2), rnp.float32(3)], [rnp.float32(1), None]
+    )
     assert float(tangents[0]) == 3.0
     assert tangents[1] is None
 

@@ -70,7 +70,10 @@ def test_a_policy_of_the_users_own():
     assert set(kept) == {"tanh"}
 
 
-POLICIES = [None, *(getattr(rf.checkpoint_policies, n) for n in dir(rf.checkpoint_policies) if n[0] != "_")]
+POLICIES = [
+    None,
+    *(getattr(rf.checkpoint_policies, n) for n in dir(rf.checkpoint_policies) if n[0] != "_"),
+]
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -149,7 +149,11 @@ def test_grad_of_scan_inside_vmap_inside_jit(backend):
 
     w, xs = np.array([0.5, -0.3]), np.random.default_rng(0).normal(size=(2, 5))
     expected = [float(rf.grad(loss)(a, b)) for a, b in zip(w, xs)]
-    for f in (rf.vmap(rf.grad(loss)), rf.jit(rf.vmap(rf.grad(loss))), rf.vmap(rf.grad(rf.jit(loss)))):
+    for f in (
+        rf.vmap(rf.grad(loss)),
+        rf.jit(rf.vmap(rf.grad(loss))),
+        rf.vmap(rf.grad(rf.jit(loss))),
+    ):
         np.testing.assert_allclose(f(w, xs), expected, rtol=1e-12)
     g = rf.grad(lambda w: rf.jit(rf.vmap(loss))(w, xs).sum())
     np.testing.assert_allclose(g(w), expected, rtol=1e-12)
@@ -163,7 +167,9 @@ def test_transforms_inside_scan(backend):
 
     assert float(newton(np.float64(8))) == pytest.approx(2.0, rel=1e-12)
     assert float(rf.grad(newton)(np.float64(8))) == pytest.approx(1 / 12, rel=1e-9)
-    np.testing.assert_allclose(rf.jit(rf.vmap(rf.grad(newton)))(np.array([8.0, 27.0])), [1 / 12, 1 / 27], rtol=1e-9)
+    np.testing.assert_allclose(
+        rf.jit(rf.vmap(rf.grad(newton)))(np.array([8.0, 27.0])), [1 / 12, 1 / 27], rtol=1e-9
+    )
 
 
 def test_values_of_outer_transforms_in_inner_ones(backend):

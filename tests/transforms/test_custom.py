@@ -197,7 +197,9 @@ def test_errors_of_custom_vjp():
             rf.grad(f)(*args)
 
     good = lambda x, y: (f(x, y), None)  # noqa: E731
-    check(good, lambda _, ct: ct, errors.TreeError, "a tuple with a cotangent for each of its 2", "1")
+    check(
+        good, lambda _, ct: ct, errors.TreeError, "a tuple with a cotangent for each of its 2", "1"
+    )
     check(good, lambda _, ct: (ct,), errors.TreeError, "it returned 1")
     check(good, lambda _, ct: (ct, ct), errors.ShapeError, "shape () for argument 1", "shape (2,)")
     check(good, lambda _, ct: ({"a": ct}, None), errors.DtypeError, "backward rule of f", "dict")

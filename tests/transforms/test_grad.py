@@ -55,7 +55,9 @@ class Model:
 
 def test_pytrees():
     model = Model(np.ones(2), [{"b": 1.0}, (2.0, None)], "net")
-    value, g = rf.value_and_grad(lambda m: (m.weight * m.layers[0]["b"]).sum() + m.layers[1][0] ** 2)(model)
+    value, g = rf.value_and_grad(
+        lambda m: (m.weight * m.layers[0]["b"]).sum() + m.layers[1][0] ** 2
+    )(model)
     assert float(value) == 6.0
     assert isinstance(g, Model)
     assert g.name == "net"
@@ -67,7 +69,14 @@ def test_pytrees():
 
 def test_has_aux_keeps_leaves_of_any_kind():
     def f(x):
-        return x**2, {"x": x, "twice": 2 * x, "note": "text", "none": None, "n": 3, "np": np.arange(2)}
+        return x**2, {
+            "x": x,
+            "twice": 2 * x,
+            "note": "text",
+            "none": None,
+            "n": 3,
+            "np": np.arange(2),
+        }
 
     (value, aux), g = rf.value_and_grad(f, has_aux=True)(3.0)
     assert (float(value), float(g), float(aux["twice"])) == (9.0, 6.0, 6.0)

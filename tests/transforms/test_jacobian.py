@@ -92,7 +92,9 @@ def test_hessian(backend):
 
 
 def test_hessian_of_pytrees_with_aux():
-    h, aux = rf.hessian(lambda p: (p["a"] ** 2 * p["b"], p["a"]), has_aux=True)({"a": 2.0, "b": 3.0})
+    h, aux = rf.hessian(lambda p: (p["a"] ** 2 * p["b"], p["a"]), has_aux=True)(
+        {"a": 2.0, "b": 3.0}
+    )
     assert [[float(h[i][j]) for j in "ab"] for i in "ab"] == [[6.0, 4.0], [4.0, 0.0]]
     assert float(aux) == 2.0
     h = rf.hessian(lambda x, y: x * y * y, argnums=(0, 1))(2.0, 3.0)

@@ -250,7 +250,9 @@ def test_threads_share_a_function(backend):
                 # float64: another order of summation over 400 terms that cancel.
                 if abs(got - expected[i % 3]) > 1e-9 * (1 + abs(expected[i % 3])):
                     wrong.append(got)
-                if float(rf.grad(lambda y: f(y, 1))(x)[0, 0]) != float(rf.grad(lambda y: f(y, 1))(x)[0, 0]):
+                if float(rf.grad(lambda y: f(y, 1))(x)[0, 0]) != float(
+                    rf.grad(lambda y: f(y, 1))(x)[0, 0]
+                ):
                     wrong.append("grad")
         except BaseException as error:
             errors_seen.append(error)
@@ -355,7 +357,9 @@ def test_donated_arrays_are_gone(backend):
     p = {"w": rnp.ones(3)}
     out = f(p, 1.0)
     np.testing.assert_array_equal(out["w"], [2.0] * 3)
-    with raises(errors.DonatedArrayError, "float32[3]", "donated to jit(<lambda>)", builtin=RuntimeError):
+    with raises(
+        errors.DonatedArrayError, "float32[3]", "donated to jit(<lambda>)", builtin=RuntimeError
+    ):
         p["w"] + 1
     with raises(errors.DonatedArrayError, "Use the call's result"):
         np.asarray(p["w"])

@@ -21,7 +21,9 @@ def test_value_and_tangent():
 
 
 def test_pytrees():
-    y, t = rf.jvp(lambda p: {"s": p["a"][0] * p["b"]}, ({"a": [2.0], "b": 3.0},), ({"a": [1.0], "b": 0.0},))
+    y, t = rf.jvp(
+        lambda p: {"s": p["a"][0] * p["b"]}, ({"a": [2.0], "b": 3.0},), ({"a": [1.0], "b": 0.0},)
+    )
     assert float(t["s"]) == 3.0
 
 

@@ -88,7 +88,9 @@ def test_eval_shape():
 
 
 def test_derivatives_of_transforms_stage():
-    graph = rf.make_graph(rf.grad(lambda x: lax.scan(lambda c, _: (c * x, None), 1.0, length=3)[0]))(2.0)
+    graph = rf.make_graph(
+        rf.grad(lambda x: lax.scan(lambda c, _: (c * x, None), 1.0, length=3)[0])
+    )(2.0)
     assert [e.primitive.name for e in graph.check().equations].count("scan") == 2
 
 

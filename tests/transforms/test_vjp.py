@@ -30,7 +30,9 @@ def test_a_cotangent_for_every_primal():
 
 def test_pytrees_in_and_out():
     point = collections.namedtuple("point", "x y")
-    y, pullback = rf.vjp(lambda p, q: {"s": p.x + q[0], "m": (p.y * q[0], None)}, point(1.0, 2.0), [3.0])
+    y, pullback = rf.vjp(
+        lambda p, q: {"s": p.x + q[0], "m": (p.y * q[0], None)}, point(1.0, 2.0), [3.0]
+    )
     assert float(y["s"]) == 4.0
     assert y["m"][1] is None
     into = pullback({"s": 1.0, "m": (10.0, None)})

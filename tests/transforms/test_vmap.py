@@ -96,7 +96,9 @@ def test_weak_types_stay():
 def test_nested(backend):
     f = rf.vmap(rf.vmap(lambda x, y: x * y, in_axes=(0, None)), in_axes=(None, 0))
     for g in (f, rf.jit(f)):
-        np.testing.assert_array_equal(g(np.arange(3.0), np.arange(2.0)), np.outer([0, 1], [0, 1, 2]))
+        np.testing.assert_array_equal(
+            g(np.arange(3.0), np.arange(2.0)), np.outer([0, 1], [0, 1, 2])
+        )
     g = rf.vmap(rf.vmap(rf.vmap(lambda x: x + 1, 2, 0), 0, -1), 1, 0)
     # Axis 1 to the front, then of what is left (2, 4) axis 0 to the back.
     np.testing.assert_array_equal(rf.vmap(rf.vmap(lambda x: x + 1, 0, 0), 1, 0)(A[0]), A[0].T + 1)

@@ -1,8 +1,8 @@
 """Arrays seen along one axis, as the templates of cumulations, arg-reductions and sorting see them.
 
 An operation along an axis sees its operand as a box (outer, length, inner): the axes before it, the
-axis, and the axes after it. Its sequences are independent, so they are spread over the pool in chunks
-that depend on the shape alone. Depends on `emission`.
+axis, and the axes after it. Its sequences are independent, so they are spread over the pool in
+chunks that depend on the shape alone. Depends on `emission`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def emit_items(
 ) -> None:
     """Print `void name(ptr table)`, which runs a body over items, in parallel where that pays.
 
-    Arguments: cost: of an item, in units of about 0.2 ns; body: prints what is done with the items from
-    the second to the third argument, given the table; grain: items of a chunk, chosen by cost if None.
+    Arguments: cost: of an item, in units of about 0.2 ns; body: prints what is done with the items
+    from the second to the third argument, given the table; grain: items of a chunk, chosen by cost
+    if None.
     """
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer]), name)
     function.attributes.add("nounwind")
@@ -50,7 +51,9 @@ def emit_items(
     code.b.ret_void()
     code = Code(ir.IRBuilder(function.append_basic_block("entry")))
     (table,) = function.args
-    if grain is None and (items <= 1 or items * cost < _PARALLEL_COST):
+    if grain is None and items * cost < _PARALLEL_COST:
+        grain = items
+    if items == 1 or grain == items:
         code.b.call(inner, [table, i64(0), i64(items), i64(0)])
     else:
         if grain is None:

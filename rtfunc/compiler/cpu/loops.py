@@ -4,14 +4,15 @@ The function has the signature that the thread pool calls,
 
     void kernel(ptr frame, i64 begin, i64 end, i64 worker)
 
-where `frame` is a table of the pointers that this kernel uses and [begin, end) a range of items. An item is one point of
-the outer parallel axes, or a block of the vectorised axis there. Code is printed in vectors, not left to
-a vectoriser: one axis of the domain, the one along which most accesses are contiguous, runs in vectors,
-several abreast where the body is small; what is left at its end is done with masks. If that axis is
-reduced, lanes are summed at the end of each pass; if it is parallel, every lane has its own row.
+where `frame` is a table of the pointers that this kernel uses and [begin, end) a range of items. An item
+is one point of the outer parallel axes, or a block of the vectorised axis there. Code is printed in
+vectors, not left to a vectoriser: one axis of the domain, the one along which most accesses are contiguous,
+runs in vectors, several abreast where the body is small; what is left at its end is done with masks. If
+that axis is reduced, lanes are summed at the end of each pass; if it is parallel, every lane has its own
+row.
 
 Every node is computed at the outermost loop where its operands are known. Values that are dear and
-needed in several passes over a row are kept in a row of scratch memory. Depends on `scalars`, `kernel`.
+needed in several passes over a row are kept in a row of scratch memory. Depends on `accesses`, `kernel`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from rtfunc.compiler.cpu.accesses import Span, VectorAccess, bytes_of, register_bytes
 from rtfunc.compiler.cpu.scalars import (
     Operation,
     convert,
@@ -96,19 +98,7 @@ def emit_kernel(
     return _Printer(module, name, collapse(kernel), slots, vector_bytes).emit()
 
 
-@dataclasses.dataclass(slots=True)
-class _Span:
-    """A stretch of the vectorised axis: `count` vectors from `start`, the last with `tail` lanes.
-
-    `tail` is 0 where the last vector is full.
-    """
-
-    start: ir.Value
-    count: int
-    tail: int = 0
-
-
-class _Printer:
+class _Printer(VectorAccess):
     def __init__(
         self,
         module: ir.Module,
@@ -272,7 +262,7 @@ class _Printer:
         rest = size % step
         if any(self.kernel.reduced):
             if not rest:
-                self._passes(_Span(start, self.unroll))
+                self._passes(Span(start, self.unroll))
                 return
             last = b.icmp_signed("==", self.block_number, i64(self.blocks - 1))
             if self.blocks == 1:
@@ -282,7 +272,7 @@ class _Printer:
                 with then, self._fresh():
                     self._passes(self._partial(start, rest))
                 with otherwise, self._fresh():
-                    self._passes(_Span(start, self.unroll))
+                    self._passes(Span(start, self.unroll))
             return
         whole = size - rest
         stop = b.add(start, i64(self.block))
@@ -291,7 +281,7 @@ class _Printer:
             stop = b.select(b.icmp_signed("<", stop, limit), stop, limit)
         if whole:
             with self._loop(start, stop, step, "lanes") as position, self._fresh():
-                self._point(_Span(position, self.unroll))
+                self._point(Span(position, self.unroll))
         if rest:
             if self.blocks == 1:
                 with self._fresh():
@@ -301,8 +291,8 @@ class _Printer:
             with b.if_then(last), self._fresh():
                 self._point(self._partial(i64(whole), rest))
 
-    def _partial(self, start: ir.Value, rest: int) -> _Span:
-        return _Span(start, -(-rest // self.lanes), rest % self.lanes)
+    def _partial(self, start: ir.Value, rest: int) -> Span:
+        return Span(start, -(-rest // self.lanes), rest % self.lanes)
 
     @contextlib.contextmanager
     def _fresh(self) -> Iterator[None]:
@@ -313,14 +303,14 @@ class _Printer:
         finally:
             self.values = before
 
-    def _point(self, span: _Span) -> None:
+    def _point(self, span: Span) -> None:
         """Compute and store everything at one stretch of lanes, without reduced axes."""
         for store in self.kernel.stores:
             self._store(store, span)
 
     # Passes over the reduced axes.
 
-    def _passes(self, span: _Span) -> None:
+    def _passes(self, span: Span) -> None:
         """All passes for lanes that are rows of their own."""
         self._row_values(-1, span)
         for stage in range(self.stages):
@@ -356,7 +346,7 @@ class _Printer:
                     if size >= step:
                         start, end = i64(0), i64(size - rest)
                         with self._loop(start, end, step, "lanes") as at, self._fresh():
-                            self._pass_body(_Span(at, self.unroll), accumulators, stores, kept)
+                            self._pass_body(Span(at, self.unroll), accumulators, stores, kept)
                     if rest:
                         span = self._partial(i64(size - rest), rest)
                         with self._fresh():
@@ -368,7 +358,7 @@ class _Printer:
 
     def _pass_body(
         self,
-        span: _Span,
+        span: Span,
         accumulators: dict[Node, list[Any]],
         stores: Sequence[Store],
         kept: Sequence[Node],
@@ -410,13 +400,13 @@ class _Printer:
             with self._reduced_loops(axes[1:]):
                 yield
 
-    def _row_values(self, stage: int, span: _Span | None) -> None:
+    def _row_values(self, stage: int, span: Span | None) -> None:
         """Compute the row nodes that are known after pass `stage`."""
         for node in self.kernel.nodes:
             if not node.full and node.op != "reduce" and node.stage == stage:
                 self._value(node, span)
 
-    def _row_stores(self, span: _Span | None) -> None:
+    def _row_stores(self, span: Span | None) -> None:
         for store in self.kernel.stores:
             if not store.node.full:
                 self._store(store, span)
@@ -475,15 +465,9 @@ class _Printer:
             value = self.b.extract_element(value, ir.IntType(32)(0))
         return value
 
-    def _shuffle(self, a: ir.Value, b: ir.Value, order: Sequence[int] | range) -> ir.Value:
-        mask = ir.Constant(
-            ir.VectorType(ir.IntType(32), len(order)), [ir.IntType(32)(k) for k in order]
-        )
-        return self.b.shuffle_vector(a, b, mask)
-
     # Values of nodes.
 
-    def _value(self, node: Node, span: _Span | None) -> list[ir.Value]:
+    def _value(self, node: Node, span: Span | None) -> list[ir.Value]:
         """The node's value: one scalar where it is the same in all lanes, else one vector per unroll."""
         known = self.values.get(node)
         if known is None:
@@ -500,7 +484,7 @@ class _Printer:
             self.values[node] = known
         return known
 
-    def _compute(self, node: Node, span: _Span | None) -> list[ir.Value]:
+    def _compute(self, node: Node, span: Span | None) -> list[ir.Value]:
         if node.op == "load":
             return self._load(node, span)
         if node.op == "literal":
@@ -523,7 +507,7 @@ class _Printer:
         ]
 
     def _compute_pair(
-        self, node: Node, args: list[list[ir.Value]], span: _Span | None
+        self, node: Node, args: list[list[ir.Value]], span: Span | None
     ) -> list[ir.Value]:
         """Both results of threefry: the one asked for is returned, the other remembered."""
         count = 1
@@ -546,14 +530,6 @@ class _Printer:
             return values if len(values) == count else values * count
         return [self._splat(values[0])] * count
 
-    def _splat(self, value: ir.Value) -> ir.Value:
-        of = ir.VectorType(value.type, self.lanes)
-        if isinstance(value, ir.Constant):
-            return ir.Constant(of, [value] * self.lanes)
-        undefined = ir.Constant(of, ir.Undefined)
-        single = self.b.insert_element(undefined, value, ir.IntType(32)(0))
-        return self._shuffle(single, undefined, [0] * self.lanes)
-
     def _scalar_offset(self, offset: Affine) -> ir.Value:
         """The part of an offset that does not come from the vectorised axis."""
         b = self.b
@@ -567,7 +543,7 @@ class _Printer:
             total = constant if total is None else b.add(total, constant)
         return total
 
-    def _lane_offset(self, offset: Affine, span: _Span, k: int) -> tuple[ir.Value, int]:
+    def _lane_offset(self, offset: Affine, span: Span, k: int) -> tuple[ir.Value, int]:
         """Offset of the first lane of a vector, and the step from lane to lane."""
         c = offset.coefficients[self.axis]
         base = self._scalar_offset(offset)
@@ -577,7 +553,7 @@ class _Printer:
         at = b.add(span.start, i64(k * self.lanes)) if k else span.start
         return b.add(base, at if c == 1 else b.mul(at, i64(c))), c
 
-    def _index_value(self, node: Node, span: _Span | None) -> list[ir.Value]:
+    def _index_value(self, node: Node, span: Span | None) -> list[ir.Value]:
         offset = node.params["offset"]
         b = self.b
         if not offset.coefficients[self.axis] or span is None or self.lanes == 1:
@@ -609,7 +585,7 @@ class _Printer:
         element = memory_type(variable.aval.dtype)
         return self.b.gep(self.buffers[variable], [offset], inbounds=True, source_etype=element)
 
-    def _load(self, node: Node, span: _Span | None) -> list[ir.Value]:
+    def _load(self, node: Node, span: Span | None) -> list[ir.Value]:
         variable, offset = node.params["variable"], node.params["offset"]
         b = self.b
         element = memory_type(node.dtype)
@@ -626,7 +602,7 @@ class _Printer:
         finally:
             self.moved = None
 
-    def _load_lanes(self, node: Node, starts: list[list[ir.Value]], span: _Span) -> list[ir.Value]:
+    def _load_lanes(self, node: Node, starts: list[list[ir.Value]], span: Span) -> list[ir.Value]:
         """Every lane reads at a position of its own."""
         b, offset = self.b, node.params["offset"]
         element = memory_type(node.dtype)
@@ -648,7 +624,7 @@ class _Printer:
         return result
 
     def _load_moved(
-        self, node: Node, variable: Variable, offset: Affine, element: ir.Type, span: _Span | None
+        self, node: Node, variable: Variable, offset: Affine, element: ir.Type, span: Span | None
     ) -> list[ir.Value]:
         b = self.b
         c = offset.coefficients[self.axis] if span is not None else 0
@@ -669,68 +645,8 @@ class _Printer:
                 result.append(self._strided_load(variable, first, step, span, k, node.dtype))
         return result
 
-    def _tail(self, span: _Span, k: int) -> int:
-        """Number of lanes of vector `k` that exist."""
-        return span.tail if span.tail and k == span.count - 1 else self.lanes
-
-    def _mask(self, count: int) -> ir.Constant:
-        of = ir.VectorType(ir.IntType(1), self.lanes)
-        return ir.Constant(of, [ir.IntType(1)(int(k < count)) for k in range(self.lanes)])
-
-    def _masked_load(
-        self, address: ir.Value, span: _Span, k: int, dtype: np.dtype, native: bool = False
-    ) -> ir.Value:
-        b = self.b
-        element = register_type(dtype) if native else memory_type(dtype)
-        of = widen(element, self.lanes)
-        count = self._tail(span, k)
-        if count == self.lanes:
-            value = b.load(address, typ=of, align=max(1, _bytes(element)))
-        else:
-            value = self._intrinsic(
-                f"llvm.masked.load.{_suffix(of)}.p0",
-                of,
-                [address, ir.IntType(32)(_bytes(element)), self._mask(count), literal(of, 0)],
-                immediate=1,
-            )
-        return value if native else from_memory(b, value, dtype)
-
-    def _masked_store(
-        self,
-        value: ir.Value,
-        address: ir.Value,
-        span: _Span,
-        k: int,
-        dtype: np.dtype,
-        native: bool = False,
-    ) -> None:
-        b = self.b
-        element = register_type(dtype) if native else memory_type(dtype)
-        of = widen(element, self.lanes)
-        if not native:
-            value = to_memory(b, value, dtype)
-        count = self._tail(span, k)
-        if count == self.lanes:
-            b.store(value, address, align=max(1, _bytes(element)))
-        else:
-            self._intrinsic(
-                f"llvm.masked.store.{_suffix(of)}.p0",
-                ir.VoidType(),
-                [value, address, ir.IntType(32)(_bytes(element)), self._mask(count)],
-                immediate=2,
-            )
-
-    def _intrinsic(
-        self, name: str, result: ir.Type, args: Sequence[ir.Value], immediate: int | None = None
-    ) -> ir.Value:
-        function = self.module.globals.get(name)
-        if function is None:
-            signature = ir.FunctionType(result, [a.type for a in args])
-            function = ir.Function(self.module, signature, name)
-        return self.b.call(function, args)
-
     def _strided_load(
-        self, variable: Variable, first: ir.Value, step: int, span: _Span, k: int, dtype: np.dtype
+        self, variable: Variable, first: ir.Value, step: int, span: Span, k: int, dtype: np.dtype
     ) -> ir.Value:
         b = self.b
         element = memory_type(dtype)
@@ -738,7 +654,7 @@ class _Printer:
         if step == -1 and count == self.lanes:
             start = b.sub(first, i64(self.lanes - 1))
             of = ir.VectorType(element, self.lanes)
-            value = b.load(self._address(variable, start), typ=of, align=_bytes(element))
+            value = b.load(self._address(variable, start), typ=of, align=bytes_of(element))
             undefined = ir.Constant(of, ir.Undefined)
             value = self._shuffle(value, undefined, range(self.lanes - 1, -1, -1))
             return from_memory(b, value, dtype)
@@ -751,7 +667,7 @@ class _Printer:
             value = b.insert_element(value, single, ir.IntType(32)(lane))
         return from_memory(b, value, dtype)
 
-    def _store(self, store: Store, span: _Span | None) -> None:
+    def _store(self, store: Store, span: Span | None) -> None:
         b = self.b
         node, variable, offset = store.node, store.variable, store.offset
         values = self._value(node, span)
@@ -811,25 +727,8 @@ class _Printer:
             with self.b.goto_block(self.allocas):
                 self.scratch[node] = self.b.alloca(of, size=vectors)
 
-    def _scratch_address(self, node: Node, span: _Span, k: int) -> ir.Value:
+    def _scratch_address(self, node: Node, span: Span, k: int) -> ir.Value:
         b = self.b
         at = b.add(span.start, i64(k * self.lanes)) if k else span.start
         element = register_type(node.dtype)
         return b.gep(self.scratch[node], [at], inbounds=True, source_etype=element)
-
-
-def register_bytes(dtype: np.dtype) -> int:
-    """Bytes of one value in a register."""
-    return max(4, dtype.itemsize) if dtypes.is_float(dtype) else max(1, dtype.itemsize)
-
-
-def _bytes(of: ir.Type) -> int:
-    if isinstance(of, ir.IntType):
-        return max(1, of.width // 8)
-    return {ir.HalfType: 2, ir.FloatType: 4, ir.DoubleType: 8}[type(of)]
-
-
-def _suffix(of: ir.Type) -> str:
-    if isinstance(of, ir.VectorType):
-        return f"v{of.count}{_suffix(of.element)}"
-    return of.intrinsic_name

@@ -20,6 +20,7 @@ from llvmlite import ir
 from rtfunc.compiler.cpu.arg_reduce import arg_reduce_spec, emit_arg_reduce
 from rtfunc.compiler.cpu.cumulative import cumulative_spec, emit_cumulative
 from rtfunc.compiler.cpu.scatter import emit_scatter, scatter_spec
+from rtfunc.compiler.cpu.sort import emit_sort, sort_scratch_bytes, sort_spec
 from rtfunc.core.graph import Equation
 
 
@@ -47,6 +48,7 @@ templates: dict[str, Template] = {
         Template(cumulative_spec, emit_cumulative),
     ),
     **dict.fromkeys(("argmax", "argmin"), Template(arg_reduce_spec, emit_arg_reduce)),
+    **dict.fromkeys(("sort", "top_k"), Template(sort_spec, emit_sort, sort_scratch_bytes)),
 }
 
 
