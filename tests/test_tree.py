@@ -157,7 +157,7 @@ def test_deep_and_wide_trees():
     wide = {f"layer{i}": np.ones(2, "float32") for i in range(500)}
     g = rf.grad(lambda t: sum(tree.leaves(tree.map(rnp.sum, t))))(wide)
     assert len(g) == 500
+    for _ in range(5000):
+        deep = [deep]
     with pytest.raises(RecursionError):
-        for _ in range(5000):
-            deep = [deep]
         tree.leaves(deep)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rtfunc.compiler.buffers import new_buffer
+from rtfunc.compiler.buffers import SMALL_BYTES, new_buffer
 from rtfunc.compiler.cpu import blas, engine, threads
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.program import HostCall, print_program
@@ -84,7 +84,11 @@ class Executable:
         )
         self.hosts = printed.hosts
         self._constants = [np.ascontiguousarray(np.asarray(c)) for c in printed.constants]
-        self._outs = [(a.shape, a.dtype, a.weak_type) for a in graph.out_avals]
+        self._outs = [
+            (np.empty if a.size * a.dtype.itemsize < SMALL_BYTES else new_buffer, a.shape, a.dtype)
+            for a in graph.out_avals
+        ]
+        self._weak = [a.weak_type for a in graph.out_avals]
         self.arena_bytes = printed.arena_bytes
         self._arenas: list[np.ndarray] = []
         self._failures: dict[int, BaseException] = {}
@@ -120,8 +124,11 @@ class Executable:
 
     def __call__(self, args: Sequence[Array]) -> list[Array]:
         """Run on Arrays of the Graph's input types."""
-        buffers = [a._buffer for a in args]
-        outs = [new_buffer(shape, dtype) for shape, dtype, _ in self._outs]
+        return self.run([a._buffer for a in args])
+
+    def run(self, buffers: Sequence[Any]) -> list[Array]:
+        """Run on the buffers of such Arrays."""
+        outs = [make(shape, dtype) for make, shape, dtype in self._outs]
         try:
             arena = self._arenas.pop()
         except IndexError:
@@ -129,13 +136,13 @@ class Executable:
         try:
             status = self._entry(*buffers, *self._constants, *outs, arena, *self._tail)
         except (ValueError, TypeError):
-            buffers = [np.ascontiguousarray(np.asarray(b)) for b in buffers]
-            buffers = [b if b.flags.aligned else b.copy() for b in buffers]
+            # Not contiguous, misaligned, or of a subclass of ndarray.
+            buffers = [np.require(b, requirements=["C", "A", "E"]) for b in buffers]
             status = self._entry(*buffers, *self._constants, *outs, arena, *self._tail)
         self._arenas.append(arena)
         if status:
             raise self._failures.pop(threading.get_ident())
-        return [Array(o, weak) for o, (_, _, weak) in zip(outs, self._outs)]
+        return [Array(o, weak) for o, weak in zip(outs, self._weak)]
 
 
 def _host_runner(

@@ -138,6 +138,10 @@ _advice = {
         "If it is a shape, an axis or a loop count, pass it as a static argument "
         "(jit's static_argnums) or read it from x.shape"
     ),
+    "float": (
+        "Use the function of rtfunc.numpy instead of that of math (rtfunc.numpy.sin, not math.sin), "
+        "or pass a number that does not change as a static argument (jit's static_argnums)"
+    ),
     "as a NumPy array": (
         "Use the function of rtfunc.numpy instead of numpy's, or rtfunc.pure_callback "
         "to call NumPy from traced code"

@@ -2,7 +2,8 @@
 
 NumPy has none of them. The kernels evaluate published rational and polynomial approximations in
 float64, region by region, and round once to the dtype of the operand. The errors that the
-docstrings state are measured against mpmath. Depends on `arithmetic` and `exponential`.
+docstrings state are measured against mpmath. Depends on `arithmetic`, `exponential`
+and `giles` (coefficients).
 """
 
 from __future__ import annotations
@@ -18,6 +19,20 @@ from rtfunc.ops.arithmetic import mul, neg, square
 from rtfunc.ops.convert import scalar
 from rtfunc.ops.elementwise import elementwise, unary
 from rtfunc.ops.exponential import exp
+from rtfunc.ops.giles import (
+    INNER_32,
+    INNER_64,
+    LN2_HIGH,
+    LN2_LOW,
+    LOG1P_32,
+    LOG1P_64,
+    LOG_32,
+    MIDDLE_64,
+    OUTER_32,
+    OUTER_64,
+    SQRT_2_MINUS_1,
+    SQRT_HALF,
+)
 
 _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 
@@ -154,34 +169,6 @@ def _erfc_around_1(xp: Any, x: Any) -> Any:
 # erf_inv. Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2010), the float64
 # version: x times a polynomial in w = -log(1 - x*x), in three ranges of w.
 
-_INNER = (
-    -3.6444120640178196996e-21, -1.685059138182016589e-19, 1.2858480715256400167e-18,
-    1.115787767802518096e-17, -1.333171662854620906e-16, 2.0972767875968561637e-17,
-    6.6376381343583238325e-15, -4.0545662729752068639e-14, -8.1519341976054721522e-14,
-    2.6335093153082322977e-12, -1.2975133253453532498e-11, -5.4154120542946279317e-11,
-    1.051212273321532285e-09, -4.1126339803469836976e-09, -2.9070369957882005086e-08,
-    4.2347877827932403518e-07, -1.3654692000834678645e-06, -1.3882523362786468719e-05,
-    0.0001867342080340571352, -0.00074070253416626697512, -0.0060336708714301490533,
-    0.24015818242558961693, 1.6536545626831027356,
-)  # fmt: skip
-_MIDDLE = (
-    2.2137376921775787049e-09, 9.0756561938885390979e-08, -2.7517406297064545428e-07,
-    1.8239629214389227755e-08, 1.5027403968909827627e-06, -4.013867526981545969e-06,
-    2.9234449089955446044e-06, 1.2475304481671778723e-05, -4.7318229009055733981e-05,
-    6.8284851459573175448e-05, 2.4031110387097893999e-05, -0.0003550375203628474796,
-    0.00095328937973738049703, -0.0016882755560235047313, 0.0024914420961078508066,
-    -0.0037512085075692412107, 0.005370914553590063617, 1.0052589676941592334,
-    3.0838856104922207635,
-)  # fmt: skip
-_OUTER = (
-    -2.7109920616438573243e-11, -2.5556418169965252055e-10, 1.5076572693500548083e-09,
-    -3.7894654401267369937e-09, 7.6157012080783393804e-09, -1.4960026627149240478e-08,
-    2.9147953450901080826e-08, -6.7711997758452339498e-08, 2.2900482228026654717e-07,
-    -9.9298272942317002539e-07, 4.5260625972231537039e-06, -1.9681778105531670567e-05,
-    7.5995277030017761139e-05, -0.00021503011930044477347, -0.00013871931833623122026,
-    1.0103004648645343977, 4.8499064014085844221,
-)  # fmt: skip
-
 
 def _erf_inv_kernel(xp: Any, x: Any) -> Any:
     # -log((1 - x) (1 + x)): 1 - x is exact where it matters, near 1.
@@ -192,11 +179,11 @@ def _erf_inv_kernel(xp: Any, x: Any) -> Any:
 def _giles_64(xp: Any, x: Any, w: Any) -> Any:
     """erf_inv(x), with w = -log(1 - x*x)."""
     out = xp.full_like(w, np.nan)
-    _where(xp, out, w < 6.25, w, lambda w: _polynomial(w - 3.125, _INNER))
+    _where(xp, out, w < 6.25, w, lambda w: _polynomial(w - 3.125, INNER_64))
     middle = (w >= 6.25) & (w < 16)
-    _where(xp, out, middle, w, lambda w: _polynomial(xp.sqrt(w) - 3.25, _MIDDLE))
+    _where(xp, out, middle, w, lambda w: _polynomial(xp.sqrt(w) - 3.25, MIDDLE_64))
     outer = (w >= 16) & (w < np.inf)
-    _where(xp, out, outer, w, lambda w: _polynomial(xp.sqrt(w) - 5, _OUTER))
+    _where(xp, out, outer, w, lambda w: _polynomial(xp.sqrt(w) - 5, OUTER_64))
     out[xp.abs(x) == 1] = np.inf
     return out * x
 
@@ -245,36 +232,6 @@ erf_inv = unary(
 # `_fused` being a fused multiply-add; all 2**23 values that can be drawn are equal to JAX's.
 
 
-def _as_float32(*coefficients: float) -> tuple[float, ...]:
-    return tuple(float(np.float32(c)) for c in coefficients)
-
-
-_INNER_32 = _as_float32(
-    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941,
-)  # fmt: skip
-_OUTER_32 = _as_float32(
-    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-    -0.0076224613, 0.00943887047, 1.00167406, 2.83297682,
-)  # fmt: skip
-# log1p for |x| < sqrt(2) - 1 and log, from Cephes (S. Moshier).
-_LOG1P_64 = (
-    (4.5270000862445199635215e-5, 4.9854102823193375972212e-1, 6.5787325942061044846969,
-     29.911919328553073277375, 60.949667980987787057556, 57.112963590585538103336,
-     20.039553499201281259648),
-    (1.0, 15.062909083469192043167, 83.047565967967209469434, 221.76239823732856465394,
-     309.09872225312059774938, 216.42788614495947685003, 60.118660497603843919306),
-)  # fmt: skip
-_LOG1P_32 = tuple(_as_float32(*table) for table in _LOG1P_64)
-_LOG_32 = (
-    _as_float32(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1),
-    _as_float32(-1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1),
-    _as_float32(2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
-)
-_LN2_HIGH, _LN2_LOW = _as_float32(0.693359375, -2.12194440e-4)
-_SQRT_HALF, _SQRT_2_MINUS_1 = np.float32(math.sqrt(0.5)), np.float32(math.sqrt(2) - 1)
-
-
 def _fused(x: Any, y: Any, z: Any) -> Any:
     """x * y + z of float32 arrays; the product is exact in float64."""
     return (x.astype(np.float64) * y + z).astype(np.float32)
@@ -291,37 +248,37 @@ def _fused_polynomial(x: Any, coefficients: Sequence[float]) -> Any:
 def _log_32(xp: Any, x: Any) -> Any:
     mantissa, exponent = xp.frexp(x)
     exponent = exponent.astype(np.float32)
-    small = mantissa < _SQRT_HALF
+    small = mantissa < SQRT_HALF
     exponent -= small
     m = xp.where(small, mantissa + mantissa, mantissa) - np.float32(1)
     square, cube = m * m, m * m * m
-    first, second, third = (_fused_polynomial(m, table) for table in _LOG_32)
+    first, second, third = (_fused_polynomial(m, table) for table in LOG_32)
     tail = _fused(_fused(first, cube, second), cube, third)
-    tail = _fused(tail, cube, exponent * np.float32(_LN2_LOW))
-    return _fused(exponent, _LN2_HIGH, _fused(square, -0.5, m) + tail)
+    tail = _fused(tail, cube, exponent * np.float32(LN2_LOW))
+    return _fused(exponent, LN2_HIGH, _fused(square, -0.5, m) + tail)
 
 
 def _log1p_32(xp: Any, x: Any) -> Any:
     """log1p(x) for -1 <= x <= 0."""
     square = x * x
-    ratio = _fused_polynomial(x, _LOG1P_32[0]) / _fused_polynomial(x, _LOG1P_32[1])
+    ratio = _fused_polynomial(x, LOG1P_32[0]) / _fused_polynomial(x, LOG1P_32[1])
     out = x + _fused(square, -0.5, x * square * ratio)
-    _where(xp, out, x <= -_SQRT_2_MINUS_1, x, lambda x: _log_32(xp, 1 + x))
+    _where(xp, out, x <= -SQRT_2_MINUS_1, x, lambda x: _log_32(xp, 1 + x))
     return out
 
 
 def _log1p_64(xp: Any, x: Any) -> Any:
     """As `_log1p_32`; past x = -0.3 the ratio has only 46 bits, but they are JAX's."""
     square = x * x
-    out = x + (square * -0.5 + x * square * _ratio(x, _LOG1P_64))
+    out = x + (square * -0.5 + x * square * _ratio(x, LOG1P_64))
     _where(xp, out, x <= 1 - math.sqrt(2), x, lambda x: xp.log(1 + x))
     return out
 
 
 def _giles_32(xp: Any, x: Any) -> Any:
     w = -_log1p_32(xp, -(x * x))
-    out = _fused_polynomial(w - np.float32(2.5), _INNER_32)
-    _where(xp, out, w >= 5, w, lambda w: _fused_polynomial(xp.sqrt(w) - np.float32(3), _OUTER_32))
+    out = _fused_polynomial(w - np.float32(2.5), INNER_32)
+    _where(xp, out, w >= 5, w, lambda w: _fused_polynomial(xp.sqrt(w) - np.float32(3), OUTER_32))
     out[xp.abs(x) == 1] = np.inf
     return out * x
 

@@ -81,6 +81,6 @@ def checkpoint(
         staged = stage_function("checkpoint", partial, treedef, [x.aval for x in arrays])
         operands = [*staged.captured, *arrays]
         outs = checkpoint_call(staged.graph, operands, policy=policy, prevent_cse=prevent_cse)
-        return pytree.unflatten(staged.out_tree, outs)
+        return staged.result(outs)
 
     return checkpointed

@@ -77,6 +77,8 @@ class Jitted:
         self._static = bool(self.static_argnums or self.static_argnames)
         self._donates = bool(self.donate_argnums or self.donate_argnames)
         self._cache: dict[Any, _Entry] = {}
+        self._quick: dict[Any, Any] = {}
+        self._last: tuple[Any, Any] = (None, None)
 
     def __repr__(self) -> str:
         return f"jit({function_name(self.function)})"
@@ -85,6 +87,12 @@ class Jitted:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run on arguments; staged and compiled when their signature is new."""
+        if context.trace is None and not (kwargs or self._static or self._donates):
+            quick = self._quick_call(args)
+            if quick is not None:
+                executable, out_tree, operands = quick
+                return out_tree.unflatten(executable(operands))
         leaves, treedef, static = self._flatten(args, kwargs)
         backend = self.backend or default_backend()
         # Compiled code writes its results to memory of their own; the others' may be views.
@@ -98,7 +106,55 @@ class Jitted:
             outs = entry.executable(backend)(operands)
             if self._donates:
                 self._mark_donated(args, kwargs, outs)
-        return pytree.unflatten(entry.staged.out_tree, outs)
+        return entry.staged.result(outs)
+
+    def _quick_call(self, args: Any) -> tuple[Any, Any, Sequence[Any]] | None:
+        """What to run for arguments that are Arrays already and have been seen: one look-up.
+
+        None where anything is out of the ordinary; the way through `_entry` then does the rest.
+        """
+        leaves: Any = args
+        treedef: Any = len(args)
+        for x in args:
+            if type(x) is not Array:
+                leaves, treedef = pytree.flatten(args)
+                break
+        try:
+            weak = [x._weak for x in leaves]  # only Arrays proper have one
+            buffers = [x._buffer for x in leaves]
+        except (AttributeError, TypeError):
+            return None
+        shapes = [buffer.shape for buffer in buffers]
+        key = (default_backend(), treedef, shapes, [buffer.dtype for buffer in buffers], weak)
+        last, found = self._last
+        if key != last:
+            found = self._find(args, key)
+            if found is None:
+                return None
+            self._last = key, found
+        executable, out_tree, captured = found
+        return executable, out_tree, [*captured, *buffers] if captured else buffers
+
+    def _find(self, args: Any, key: tuple[Any, ...]) -> Any:
+        """What `_quick_call` runs for a signature, if it is of the ordinary kind."""
+        backend, treedef, shapes, kinds, weak = key
+        hashed = (backend, treedef, tuple(shapes), tuple(kinds), tuple(weak))
+        found = self._quick.get(hashed)
+        if found is not None:
+            return found
+        if context.axis_sizes or self.backend or backend != "native":
+            return None
+        leaves, treedef = pytree.flatten((args, {}))
+        if not all(type(x) is Array for x in leaves):
+            return None
+        entry = self._entry(treedef, None, [x.aval for x in leaves], args, {})
+        captured = entry.staged.captured
+        if any(isinstance(c, Tracer) for c in captured):
+            return None
+        run = entry.executable(backend).run  # type: ignore[attr-defined]
+        found = run, entry.staged.out_tree, [c._buffer for c in captured]
+        self._quick[hashed] = found
+        return found
 
     def _flatten(self, args: Any, kwargs: Any) -> tuple[list[Any], Any, Any]:
         if not self._static:
@@ -194,12 +250,15 @@ class Jitted:
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes of the result."""
-        lowered = self.lower(*args, **kwargs)
-        return pytree.unflatten(lowered.out_tree, list(lowered.graph.out_avals))
+        staged = self.lower(*args, **kwargs)._entry.staged
+        avals = staged.result(staged.graph.out_avals)
+        return pytree.map(lambda x: x if isinstance(x, Aval) else Aval(x.shape, x.dtype), avals)
 
     def clear_cache(self) -> None:
         """Forget all signatures."""
         self._cache.clear()
+        self._quick.clear()
+        self._last = (None, None)
 
 
 class Lowered:
@@ -273,7 +332,7 @@ class Compiled:
         outs = self._executable([*lowered._entry.staged.captured, *arrays])
         if jitted._donates:
             jitted._mark_donated(args, kwargs, outs)
-        return pytree.unflatten(lowered.out_tree, outs)
+        return lowered._entry.staged.result(outs)
 
 
 def _as_names(names: str | Sequence[str] | None) -> tuple[str, ...]:

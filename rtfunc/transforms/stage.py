@@ -9,9 +9,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from rtfunc.compiler.graph_passes import optimize as optimized
 from rtfunc.core import pytree
 from rtfunc.core.aval import Aval
+from rtfunc.core.dtypes import float0
 from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.core.graph import Graph
 from rtfunc.core.staging import trace_to_graph
@@ -31,12 +34,22 @@ class Staged:
     """A staged function.
 
     Attributes: graph: inputs are the captured values, then the flat arguments; captured: Arrays and
-    tracers that the function closes over; out_tree: structure of the output.
+    tracers that the function closes over; out_tree: structure of the output; empty: leaves of the
+    output that are no outputs of the Graph, because they hold no data (derivatives of dtype float0).
     """
 
     graph: Graph
     captured: list[Any]
     out_tree: pytree.TreeDef
+    empty: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def result(self, outs: Sequence[Any]) -> Any:
+        """The function's result, given the outputs of the Graph."""
+        if self.empty:
+            given = iter(outs)
+            count = self.out_tree.num_leaves
+            outs = [self.empty[i] if i in self.empty else next(given) for i in range(count)]
+        return pytree.unflatten(self.out_tree, outs)
 
     def closed(self) -> Graph:
         """The Graph of the arguments alone, with captured values as constants."""
@@ -55,18 +68,23 @@ def stage_function(
 ) -> Staged:
     """Stage `function(*args, **kwargs)` where `treedef` is the structure of `(args, kwargs)`."""
     out_tree: Any = None
+    empty: dict[int, np.ndarray] = {}
 
     def flat(*xs: Any) -> list[Any]:
         nonlocal out_tree
         args, kwargs = pytree.unflatten(treedef, xs)
         result = function(*args, **kwargs)
         outs, out_tree = pytree.flatten(result)
-        return leaf_arrays(
+        outs = leaf_arrays(
             transform, outs, lambda: result, f"the output of {function_name(function)} "
         )
+        for i, out in enumerate(outs):
+            if out.dtype == float0:
+                empty[i] = np.zeros(out.shape, float0)
+        return [out for i, out in enumerate(outs) if i not in empty] if empty else outs
 
     graph, captured = trace_to_graph(flat, avals)
-    return Staged(graph, captured, out_tree)
+    return Staged(graph, captured, out_tree, empty)
 
 
 def argument_avals(
@@ -149,4 +167,5 @@ def eval_shape(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     leaves, treedef = pytree.flatten((args, kwargs))
     avals = argument_avals("eval_shape", leaves, args, kwargs)
     staged = stage_function("eval_shape", function, treedef, avals)
-    return pytree.unflatten(staged.out_tree, list(staged.graph.out_avals))
+    avals = staged.result(staged.graph.out_avals)
+    return pytree.map(lambda x: x if isinstance(x, Aval) else Aval(x.shape, x.dtype), avals)

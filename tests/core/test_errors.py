@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import math
 import re
 from pathlib import Path
 
@@ -183,6 +184,11 @@ def test_a_condition_on_a_traced_value(transform):
 def test_a_traced_value_as_a_number(use):
     with raises(errors.TracerError, "int32[]", "static argument", builtin=TypeError):
         rf.jit(lambda n: n + len([use(n)]))(2)
+
+
+def test_a_function_of_math_on_a_traced_value():
+    with raises(errors.TracerError, "float(...)", "rtfunc.numpy.sin, not math.sin"):
+        rf.jit(lambda x: math.sin(x))(1.0)
 
 
 @pytest.mark.parametrize("use", [lambda n: n.item(), lambda n: n.tolist(), lambda n: f"{n:.2f}"])

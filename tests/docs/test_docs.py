@@ -82,6 +82,15 @@ def test_links_lead_somewhere(page):
         assert anchor in slugs, f"{page.name} links to the heading #{anchor} of {anchor_page}"
 
 
+def test_the_files_of_the_source_that_pages_name_exist():
+    folders = [ROOT, ROOT / "rtfunc", ROOT / "rtfunc" / "compiler" / "cpu"]
+    text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([\w/]+(?:\.py|/))`", text)
+    assert len(names) > 20
+    missing = [name for name in names if not any((folder / name).exists() for folder in folders)]
+    assert not missing
+
+
 def test_the_example_test_file_passes(tmp_path):
     (code,) = (
         code for _, code in blocks(ROOT / "docs" / "testing-gradients.md") if not is_session(code)

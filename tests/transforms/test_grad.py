@@ -120,6 +120,26 @@ def test_allow_int():
     assert rf.grad(lambda b: 1.0, allow_int=True)(True).dtype == float0
 
 
+def test_empty_derivatives_come_out_of_other_transforms(backend):
+    g = rf.grad(lambda x, n: x * n.sum(), argnums=(0, 1), allow_int=True)
+    n = np.array([1, 2])
+    for wrapped in (
+        rf.jit(g),
+        rf.checkpoint(g),
+        rf.jit(rf.jit(g)),
+        rf.jit(g).lower(2.0, n).compile(),
+    ):
+        out = wrapped(2.0, n)
+        assert float(out[0]) == 3.0
+        assert (out[1].dtype, out[1].shape) == (float0, (2,))
+    specs = rf.eval_shape(g, 2.0, n)
+    assert (specs[1].shape, specs[1].dtype) == ((2,), float0)
+    assert rf.jit(g).eval_shape(2.0, n)[1].dtype == float0
+    rows = rf.vmap(g, in_axes=(None, 0))(2.0, np.array([[1, 2], [3, 4]]))
+    np.testing.assert_array_equal(rows[0], [3.0, 7.0])
+    assert rows[1].shape == (2, 2)
+
+
 def test_dtypes():
     assert rf.grad(lambda x: (x * 2).sum())(np.ones(2)).dtype == np.float64
     assert rf.grad(lambda x: (x * 2).sum())(np.ones(2, "float16")).dtype == np.float16

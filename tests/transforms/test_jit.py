@@ -299,11 +299,14 @@ def test_after_an_exception_the_function_can_be_called_again(backend):
 
 
 def test_nothing_stays_alive():
-    big = rnp.ones(1000)
-    f = rf.jit(lambda x: x + big)
-    f(1.0), rf.grad(lambda x: f(x).sum())(1.0)
-    gone = weakref.ref(f), weakref.ref(big), weakref.ref(next(iter(f._cache.values())).graph)
-    del f, big
+    def used():
+        big = rnp.ones(1000)
+        f = rf.jit(lambda x: x + big)
+        f(1.0)
+        rf.grad(lambda x: f(x).sum())(1.0)
+        return weakref.ref(f), weakref.ref(big), weakref.ref(next(iter(f._cache.values())).graph)
+
+    gone = used()
     gc.collect()
     assert [g() for g in gone] == [None] * 3
 
@@ -327,6 +330,17 @@ def test_a_long_program(backend):
         return x
 
     assert float(rf.jit(f)(np.float64(1))) == pytest.approx(float(f(np.float64(1))), rel=1e-12)
+
+
+@pytest.mark.xfail(raises=RecursionError, reason="the scheduler follows operands recursively")
+def test_a_long_program_is_compiled():
+    def f(x):
+        for _ in range(1000):
+            x = x * 1.001 + 0.5
+        return x
+
+    x = np.float64(1)
+    assert float(rf.jit(f, backend="native")(x)) == pytest.approx(float(f(x)), rel=1e-12)
 
 
 def test_ten_thousand_equations_on_the_reference():

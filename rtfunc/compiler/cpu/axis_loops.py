@@ -60,3 +60,11 @@ def emit_items(
             grain = max(-(-_CHUNK_COST // cost), -(-items // _MAX_CHUNKS))
         code.parallel_for(inner, table, items, grain)
     code.b.ret_void()
+
+
+def stack_array(code: Code, of: ir.Type, count: int) -> ir.Value:
+    """Memory on the stack for any type of access, at the start of a cache line."""
+    array = code.slot(of, count)
+    array.align = 64
+    array.type = pointer
+    return array

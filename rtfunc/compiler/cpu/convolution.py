@@ -35,6 +35,7 @@ from rtfunc.compiler.cpu.convolution_geometry import (
 from rtfunc.compiler.cpu.emission import (
     BODY,
     Code,
+    Emitted,
     Index,
     compute_dtype,
     compute_type,
@@ -68,19 +69,6 @@ _TAP_BLOCK = 256
 _LONGEST_TABLE = 640
 _MOST_CHUNKS = 256
 _PARTIAL_BYTES = 16 << 20
-
-
-@dataclass(frozen=True)
-class Emitted:
-    """A template in a module.
-
-    Attributes:
-        function: internal, `void name(ptr out, ptr lhs, ptr rhs, ptr scratch)`. Arrays must not overlap.
-        scratch_bytes: how much memory, aligned to 64 bytes, it needs at `scratch`.
-    """
-
-    function: ir.Function
-    scratch_bytes: int
 
 
 def emit_convolution(

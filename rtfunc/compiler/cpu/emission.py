@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -26,6 +27,20 @@ Index: TypeAlias = int | ir.Value
 
 BODY = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
 """Type of a chunk body of the pool: context, begin, end, worker."""
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A template in a module.
+
+    Attributes:
+        function: internal; takes the output, the operands and scratch memory, each by its address.
+            The output overlaps none of the others.
+        scratch_bytes: how much memory, aligned to 64 bytes, it needs as scratch.
+    """
+
+    function: ir.Function
+    scratch_bytes: int
 
 
 def new_function(

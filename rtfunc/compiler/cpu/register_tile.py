@@ -35,7 +35,8 @@ class OutputPosition:
     """Where in the output the lanes of a vector go.
 
     Attributes:
-        offset: of the first lane, in elements.
+        out: address of the output.
+        offset: of the first lane from there, in elements.
         stride: distance of the lanes, in elements.
         feature: output feature (or column of a matrix) of the first lane.
         feature_step: 1 where lanes are consecutive features, 0 where they share one.
@@ -44,6 +45,7 @@ class OutputPosition:
             are not stored.
     """
 
+    out: ir.Value
     offset: ir.Value
     stride: int
     feature: ir.Value
@@ -118,6 +120,7 @@ class TileShape:
         column_stride: distance between the elements of a vector of columns, 1 or 2. With 2,
             elements in between and one after the last are read too.
         column_valid: how many lanes of the last column may be read; None for all.
+        row_dtype: of the rows in memory; None for `dtype`.
         row_vectors: rows are vectors as columns are (one for each column, consecutive), multiplied
             lane by lane, rather than single elements.
     """
@@ -128,6 +131,7 @@ class TileShape:
     columns: tuple[int, ...]
     column_stride: int = 1
     column_valid: int | None = None
+    row_dtype: np.dtype | None = None
     row_vectors: bool = False
 
 
@@ -151,12 +155,15 @@ def emit_sums(
         for c, slot in enumerate(row):
             code.b.store(start[r][c] if start else ir.Constant(vector, None), slot)
 
+    row_dtype = shape.row_dtype or shape.dtype
+    row_type = memory_of(row_dtype)
+
     def products(row_pointer: ir.Value, column_pointer: ir.Value) -> None:
         columns = [_column(code, shape, column_pointer, c) for c in range(len(shape.columns))]
         for r, offset in enumerate(shape.rows):
-            address = code.at(row_pointer, offset, element)
+            address = code.at(row_pointer, offset, row_type)
             if not shape.row_vectors:
-                value = code.splat(code.load(address, shape.dtype), shape.lanes)
+                value = code.splat(code.load(address, row_dtype), shape.lanes)
             for c, column in enumerate(columns):
                 if shape.row_vectors:
                     part = code.at(address, c * shape.lanes, element)
@@ -168,7 +175,7 @@ def emit_sums(
         if level < len(nest):
             loop = nest[level]
             moving = [
-                (row_pointer, loop.row_step, element),
+                (row_pointer, loop.row_step, row_type),
                 (column_pointer, loop.column_step, element),
             ]
             with code.walk(loop.count, moving) as (_, pointers):
@@ -240,7 +247,7 @@ def emit_store(
                 on_lanes = layout.features == "lanes"
                 number = c * lanes if on_lanes else r
                 store(value, place, 1, number, int(on_lanes), layout.valid[c])
-    elif _is_run(layout.rows) and len(layout.rows) > 1 and layout.features == "lanes":
+    elif _is_run(layout.rows) and len(layout.rows) > 1 and _is_even(layout, lanes):
         _store_transposed(store, tile, layout)
     else:
         _store_one_by_one(store, tile, layout)
@@ -281,7 +288,8 @@ class _Store:
         offset = code.value(code.add(self.offset, place))
         if self.epilogue is not None:
             number = code.value(code.add(self.feature, feature))
-            position = OutputPosition(offset, stride, number, feature_step, lanes, valid)
+            position = OutputPosition(
+                self.out, offset, stride, number, feature_step, lanes, valid)
             (value,) = self.epilogue(code.b, [value], position)
         address = code.b.gep(self.out, [offset], source_etype=memory_of(self.layout.dtype))
         code.store(value, address, self.layout.dtype, valid if lanes > 1 else None)
@@ -294,6 +302,13 @@ def memory_of(dtype: np.dtype) -> ir.Type:
 
 def _is_run(offsets: Sequence[int]) -> bool:
     return all(offset == i for i, offset in enumerate(offsets))
+
+
+def _is_even(layout: StoreLayout, lanes: int) -> bool:
+    """Whether all lanes are equally far apart, from column to column, up to the last valid one."""
+    distance = lanes * layout.lane_stride
+    even = all(place == c * distance for c, place in enumerate(layout.columns))
+    return even and all(valid == lanes for valid in layout.valid[:-1])
 
 
 def _store_transposed(store: _Store, tile: Accumulators, layout: StoreLayout) -> None:
@@ -321,7 +336,11 @@ def _store_transposed(store: _Store, tile: Accumulators, layout: StoreLayout) ->
             index = code.add(code.mul(lane, room), part)
             value = code.b.load(code.at(turned, index, vector), typ=vector, align=vector_alignment())
             place = code.add(code.mul(lane, layout.lane_stride), part * lanes)
-            store(value, place, 1, lane, 0, min(lanes, count - part * lanes))
+            here = min(lanes, count - part * lanes)
+            if layout.features == "lanes":
+                store(value, place, 1, lane, 0, here)
+            else:
+                store(value, place, 1, part * lanes, 1, here)
 
 
 def _store_one_by_one(store: _Store, tile: Accumulators, layout: StoreLayout) -> None:
@@ -351,21 +370,3 @@ def vector_alignment() -> int:
     """Alignment of vectors on the stack, bytes."""
     return engine.vector_bytes()
 
-
-__all__ = [
-    "Accumulators",
-    "Epilogue",
-    "Level",
-    "OutputPosition",
-    "StoreLayout",
-    "Table",
-    "TileShape",
-    "balanced",
-    "emit_store",
-    "emit_sums",
-    "lanes_of",
-    "memory_of",
-    "most_rows",
-    "pointer",
-    "vector_registers",
-]

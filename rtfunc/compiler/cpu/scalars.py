@@ -14,6 +14,8 @@ import numpy as np
 from llvmlite import ir
 
 from rtfunc.compiler.cpu.maths import FUNCTIONS, integer_pow
+from rtfunc.compiler.cpu.maths.normal import inverse_of_uniform
+from rtfunc.compiler.cpu.maths.table import emitter
 from rtfunc.core import dtypes
 
 i1, i8, i16, i32, i64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
@@ -385,6 +387,15 @@ def _log_add_exp(o: Operation) -> ir.Value:
     return b.fadd(largest, FUNCTIONS["log1p"](b, FUNCTIONS["exp"](b, below)))
 
 
+def _normal_from_uniform(o: Operation) -> ir.Value:
+    if o.dtype not in _narrow:
+        return FUNCTIONS["normal_from_uniform"](o.b, o.args[0])
+    # The eager kernel rounds the inverse, and sqrt(2), to the narrow dtype.
+    inverse = emitter(inverse_of_uniform)(o.b, o.args[0])
+    root = float(np.asarray(2**0.5, o.dtype))
+    return o.b.fmul(rounded(o.b, inverse, o.dtype), o.number(root))
+
+
 def threefry(b: ir.IRBuilder, key: Sequence[ir.Value], x: Sequence[ir.Value]) -> list[ir.Value]:
     """Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3")."""
     of = x[0].type
@@ -443,6 +454,7 @@ emitters: dict[str, Emitter] = {
     "logaddexp": _log_add_exp,
     "bitcast": _bitcast,
     "fma": _intrinsic("fma"),
+    "normal_from_uniform": _normal_from_uniform,
     **{
         name: _maths(name)
         for name in [

@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from rtfunc.compiler.cpu import engine
-from rtfunc.compiler.cpu.axis_loops import around_axis, emit_items
+from rtfunc.compiler.cpu.axis_loops import around_axis, emit_items, stack_array
 from rtfunc.compiler.cpu.emission import Code, Index, i32, i64
 from rtfunc.compiler.cpu.sorting import emit_radix, emit_rank, most_ranked, rank_room
 from rtfunc.core import dtypes
@@ -140,8 +140,7 @@ class _Printer:
         pointers = code.from_context(table, outputs + len(spec.operands) + 1)
         self.outs, self.operands = pointers[:outputs], pointers[outputs:-1]
         if spec.grain is None:
-            self.scratch = code.slot(i8, spec.row_bytes)
-            self.scratch.align = 64
+            self.scratch = stack_array(code, i8, spec.row_bytes)
         else:
             chunk, _ = code.divide(begin, spec.grain)
             self.scratch = code.at(pointers[-1], code.mul(chunk, spec.row_bytes), i8)

@@ -22,6 +22,7 @@ import functools
 from llvmlite import ir
 
 from rtfunc.compiler.cpu import engine
+from rtfunc.compiler.cpu.axis_loops import stack_array
 from rtfunc.compiler.cpu.emission import Code, Index, i32, i64, pointer
 
 SYMBOL_PREFIXES = ("rtfunc_rank_", "rtfunc_radix_")
@@ -119,8 +120,7 @@ def _define_radix(module: ir.Module, bits: int, size: int) -> None:
     code = Code(b)
     of: ir.Type = i64 if bits == 32 else ir.VectorType(i64, 2)
     first_byte = 4 if bits == 32 else 0
-    counts = code.slot(i32, _DIGITS * size)
-    counts.align = 64
+    counts = stack_array(code, i32, _DIGITS * size)
 
     def counter(number: int, digit: ir.Value) -> ir.Value:
         return code.at(counts, code.add(digit, number * _DIGITS), i32)
