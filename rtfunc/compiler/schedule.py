@@ -29,6 +29,8 @@ from rtfunc.core.graph import Atom, Equation, Graph, Literal, Variable
 _GATHER_COST = 8
 #: A value with several readers gets a buffer when computing it costs more than this.
 _CHEAP = 3
+#: Chains of operations are cut at this length: the rest of the scheduler follows them recursively.
+_DEEP = 48
 
 
 @dataclasses.dataclass(slots=True)
@@ -190,6 +192,7 @@ class _Scheduler:
                     if through_view(equation, index, domain) is None:
                         roots.add(source)
         cost: dict[Variable, int] = {}
+        depth: dict[Variable, int] = {}
         for equation in graph.equations:
             kind = self.kinds[equation]
             if kind not in ("elementwise", "view", "squeeze", "gather"):
@@ -205,10 +208,15 @@ class _Scheduler:
                 for a in equation.inputs
                 if isinstance(a, Variable) and a not in roots
             )
+            steps = 1 + max(
+                (depth.get(a, 0) for a in equation.inputs if isinstance(a, Variable)), default=0
+            )
             for out in equation.outputs:
-                if kind in ("elementwise", "gather") and readers.get(out, 0) > 1 and total > _CHEAP:
+                shared = readers.get(out, 0) > 1 and total > _CHEAP
+                if kind in ("elementwise", "gather") and (shared or steps > _DEEP):
                     roots.add(out)
                 cost[out] = total
+                depth[out] = 0 if out in roots else steps
             if len(equation.outputs) > 1:
                 roots.update(equation.outputs)
         self._choose_parts()

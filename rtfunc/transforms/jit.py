@@ -148,6 +148,8 @@ class Jitted:
         if not all(type(x) is Array for x in leaves):
             return None
         entry = self._entry(treedef, None, [x.aval for x in leaves], args, {})
+        if entry.staged.empty:
+            return None
         captured = entry.staged.captured
         if any(isinstance(c, Tracer) for c in captured):
             return None

@@ -142,6 +142,7 @@ def test_products_from_several_python_threads(products, matrices):
     assert wrong == []
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # jax warns of it, if an oracle test imported it
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_products_after_a_fork(products, matrices):
     threads.set_num_threads(2)

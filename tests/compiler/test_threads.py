@@ -210,6 +210,7 @@ def test_stopped_pool_starts_again(run):
     assert (values == 2).all()
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # jax warns of it, if an oracle test imported it
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_children_have_a_pool_of_their_own(run):
     threads.set_num_threads(2)

@@ -129,9 +129,14 @@ def test_empty_derivatives_come_out_of_other_transforms(backend):
         rf.jit(rf.jit(g)),
         rf.jit(g).lower(2.0, n).compile(),
     ):
-        out = wrapped(2.0, n)
-        assert float(out[0]) == 3.0
-        assert (out[1].dtype, out[1].shape) == (float0, (2,))
+        for x, m in (
+            (2.0, n),
+            (rnp.asarray(2.0), rnp.asarray(n)),
+            (rnp.asarray(2.0), rnp.asarray(n)),
+        ):
+            out = wrapped(x, m)
+            assert float(out[0]) == 3.0
+            assert (out[1].dtype, out[1].shape) == (float0, (2,))
     specs = rf.eval_shape(g, 2.0, n)
     assert (specs[1].shape, specs[1].dtype) == ((2,), float0)
     assert rf.jit(g).eval_shape(2.0, n)[1].dtype == float0

@@ -332,7 +332,6 @@ def test_a_long_program(backend):
     assert float(rf.jit(f)(np.float64(1))) == pytest.approx(float(f(np.float64(1))), rel=1e-12)
 
 
-@pytest.mark.xfail(raises=RecursionError, reason="the scheduler follows operands recursively")
 def test_a_long_program_is_compiled():
     def f(x):
         for _ in range(1000):

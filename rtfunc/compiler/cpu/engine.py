@@ -20,12 +20,13 @@ import time
 from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
 
-from rtfunc.compiler.cache import DiskCache, content_key
+from rtfunc.compiler.cache import DiskCache, content_key, default_folder
 
 LEAN: tuple[str, ...] = ("sroa", "instruction_combine", "simplify_cfg")
 """The passes for IR that comes vectorised and in order from our own printer.
@@ -237,6 +238,12 @@ def compile_module(ir: object, *, optimize: str | Sequence[str] = "lean") -> Com
     return CompiledModule(object_code, functions, imports, timings, (text, pipeline))
 
 
+@functools.cache
+def _cache_in(folder: Path) -> DiskCache:
+    """One object for each folder: it counts the writes after which the folder is measured."""
+    return DiskCache(folder)
+
+
 def load_module(data: bytes) -> CompiledModule:
     """Load what `CompiledModule.serialize` wrote, without compiling.
 
@@ -269,7 +276,7 @@ def compile_cached(
         optimize: as for `compile_module`.
         cache: the user's cache when None.
     """
-    cache = cache if cache is not None else DiskCache()
+    cache = cache if cache is not None else _cache_in(default_folder())
     text = str(ir)
     pipeline = LEAN if optimize == "lean" else optimize
     key = content_key("module", text, repr(pipeline), host().fingerprint)

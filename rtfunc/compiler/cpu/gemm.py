@@ -140,12 +140,10 @@ def choose_gemm(spec: GemmSpec) -> str:
         return "own"
     if any(1 not in pair for pair in strides) or spec.out[1] != 1:
         return "own"
-    count = math.prod(spec.batch)
-    small = max(spec.m, spec.n, spec.k) <= 128 and spec.m * spec.n * spec.k <= 96**3
-    thin = spec.k <= 16 or (spec.n <= 2 * lanes_of(spec.dtype) and spec.k <= 512 and spec.m > 1)
-    if count > 1:
-        return "own" if max(spec.m, spec.n) <= 256 and spec.k <= 512 or thin else "blas"
-    return "own" if small or thin else "blas"
+    if spec.n == 1 or spec.m == 1:
+        return "blas"
+    far = spec.lhs[1] != 1 and spec.k > 256
+    return "own" if spec.k <= 1024 and spec.m * spec.n * spec.k <= 1 << 29 and not far else "blas"
 
 
 def emit_gemm(
@@ -185,6 +183,7 @@ class _Gemm:
         self.rows, self.columns = _tile_size(spec.m, spec.n, spec.k, self.lanes)
         self.width = self.columns * self.lanes
         self.packs = self._packs()
+        self.packs_lhs = self._packs_lhs()
         self.row_tiles, self.rest = divmod(spec.m, self.rows)
         self.tiles_down = self.row_tiles + bool(self.rest)
         self.tiles_across = -(-spec.n // self.width)
@@ -200,6 +199,14 @@ class _Gemm:
         distance = spec.rhs[0] * self.wide.itemsize
         return spec.k >= _PACK_K and distance >= _PACK_DISTANCE and spec.m >= 4 * self.rows
 
+    def _packs_lhs(self) -> bool:
+        """Whether the left operand is packed: its columns lie far apart and are used often enough."""
+        spec = self.spec
+        distance = spec.lhs[1] * self.wide.itemsize
+        far = spec.k >= _PACK_K and distance >= _PACK_DISTANCE // 2
+        often = spec.n >= 4 * self.width and self.rows >= 4
+        return far and often and spec.dtype == self.wide
+
     def _choose_blocks(self) -> None:
         """Cut the product into blocks of tiles: the rows of one stay in the second-level cache."""
         spec = self.spec
@@ -207,6 +214,11 @@ class _Gemm:
         room = _BLOCK_BYTES // (self.rows * max(spec.k, 1) * self.wide.itemsize)
         down = min(max(room, 1), self.tiles_down)
         across = min(max(1, _WORK_OF_CHUNK // (work * down)), self.tiles_across)
+        # Short sums are bound by stores, which go along rows then.
+        self.thin = spec.k <= 32
+        if self.thin:
+            across = self.tiles_across
+            down = min(max(1, _WORK_OF_CHUNK // (work * across)), self.tiles_down)
         count = math.prod(spec.batch)
         while down > 1 and count * -(-self.tiles_down // down) * -(-self.tiles_across // across) < 8:
             if work * down * across <= _WORK_OF_CHUNK:
@@ -222,7 +234,6 @@ class _Gemm:
         spec = self.spec
         function, code = new_function(self.module, self.name, [pointer] * 4)
         context = code.context(function.args)
-        count = math.prod(spec.batch)
         # A right operand that the whole batch shares is packed once.
         self.packed = [b if s else 1 for b, s in zip(spec.batch, spec.rhs_batch)]
         scratch = 0
@@ -230,8 +241,17 @@ class _Gemm:
             panel = self.width * spec.k
             items = math.prod(self.packed) * self.tiles_across
             self._run(code, context, "panels", items, panel, self._pack_item)
-            scratch = items * panel * self.wide.itemsize
-        items = count * math.prod(self.blocks)
+            scratch = -(-items * panel * self.wide.itemsize // 64) * 64
+        self.lhs_offset = scratch
+        self.lhs_packed = [b if s else 1 for b, s in zip(spec.batch, spec.lhs_batch)]
+        if self.packs_lhs:
+            parts = -(-spec.k // 64)
+            self.lhs_items = [math.prod(self.lhs_packed), parts, self.tiles_down]
+            work = self.rows * -(-spec.k // parts)
+            self._run(code, context, "rows", math.prod(self.lhs_items), work, self._pack_lhs_item)
+            count = math.prod(self.lhs_packed) * self.tiles_down * self.rows * spec.k
+            scratch += count * self.wide.itemsize + 64
+        items = math.prod(spec.batch) * math.prod(self.blocks)
         self._run(code, context, "tiles", items, self.block_work, self._tile_item)
         code.b.ret_void()
         return Emitted(function, scratch)
@@ -285,6 +305,42 @@ class _Gemm:
             code, tile, lambda _, valid: packer.emit(code, source, target, axes, valid)
         )
 
+    def _pack_lhs_item(
+        self,
+        code: Code,
+        item: Index,
+        out: ir.Value,
+        lhs: ir.Value,
+        rhs: ir.Value,
+        scratch: ir.Value,
+    ) -> None:
+        """Pack some columns of the rows of one tile; neighbours in memory are packed in succession."""
+        spec = self.spec
+        number, part, tile = code.unravel(item, self.lhs_items)
+        size = -(-spec.k // self.lhs_items[1])
+        first = code.mul(part, size)
+        place: Index = code.add(
+            code.mul(tile, self.rows * spec.lhs[0]), code.mul(first, spec.lhs[1])
+        )
+        for index, stride in zip(code.unravel(number, self.lhs_packed), spec.lhs_batch):
+            place = code.add(place, code.mul(index, stride))
+        packer = PanelPacker(spec.dtype, spec.lhs[0], self.rows)
+        source = code.at(lhs, place, memory_of(spec.dtype))
+        target = code.at(scratch, self.lhs_offset, ir.IntType(8))
+        panel = code.add(code.mul(number, self.tiles_down), tile)
+        start = code.mul(code.add(code.mul(panel, spec.k), first), self.rows)
+        target = code.at(target, start, self.element)
+        count: Index = size
+        if spec.k % size:
+            count = code.minimum(size, code.sub(spec.k, first))
+        axes = [PackAxis(count, spec.lhs[1], self.rows)]
+        if self.row_tiles:
+            with code.when(code.less(tile, self.row_tiles)):
+                packer.emit(code, source, target, axes, self.rows)
+        if self.rest:
+            with code.when(code.less(self.row_tiles - 1, tile) if self.row_tiles else True):
+                packer.emit(code, source, target, axes, self.rest)
+
     def _by_fullness(
         self, code: Code, tile: Index, body: Callable[[Index, int], None]
     ) -> None:
@@ -317,6 +373,7 @@ class _Gemm:
         first_across = code.mul(block_across, self.block_across)
         stop_across = code.minimum(code.add(first_across, self.block_across), self.tiles_across)
         starts: list[Index] = []
+        panel: Index
         places = (
             spec.lhs_batch,
             spec.rhs_batch,
@@ -327,10 +384,20 @@ class _Gemm:
             for index, stride in zip(indices, strides):
                 start = code.add(start, code.mul(index, stride))
             starts.append(start)
-        lhs = code.at(lhs, starts[0], memory_of(spec.dtype))
+        down_distance = self.rows * spec.lhs[0]
+        if self.packs_lhs:
+            panel = 0
+            for index, size, stride in zip(indices, self.lhs_packed, spec.lhs_batch):
+                panel = code.add(code.mul(panel, size), index if stride else 0)
+            down_distance = self.rows * spec.k
+            lhs = code.at(scratch, self.lhs_offset, ir.IntType(8))
+            start = code.mul(panel, down_distance * self.tiles_down)
+            lhs = code.at(lhs, start, self.element)
+        else:
+            lhs = code.at(lhs, starts[0], memory_of(spec.dtype))
         across = self.width * spec.rhs[1]
         if self.packs:
-            panel: Index = 0
+            panel = 0
             for index, size, stride in zip(indices, self.packed, spec.rhs_batch):
                 panel = code.add(code.mul(panel, size), index if stride else 0)
             across = self.width * spec.k
@@ -343,12 +410,24 @@ class _Gemm:
             place = (code.mul(row, spec.out[0]), code.mul(column, spec.out[1]))
             arguments = [
                 out,
-                code.at(lhs, code.mul(row, spec.lhs[0]), memory_of(spec.dtype)),
+                code.at(lhs, code.mul(down, down_distance), memory_of(spec.dtype)),
                 code.at(rhs, code.mul(number, across), self.element),
                 code.value(code.add(starts[2], *place)),
                 code.value(row if self.swapped else column),
             ]
             code.b.call(self._kernel(rows, valid), arguments)
+
+        def row_of_tiles(down: Index, rows: int) -> None:
+            with code.loop(stop_across, first_across) as number:
+                self._by_fullness(code, number, lambda n, valid: tile(down, rows, n, valid))
+
+        if self.thin:
+            with code.loop(code.minimum(stop_down, self.row_tiles), first_down) as down:
+                row_of_tiles(down, self.rows)
+            if self.rest:
+                with code.when(code.less(self.row_tiles, stop_down)):
+                    row_of_tiles(self.row_tiles, self.rest)
+            return
 
         def column_of_tiles(number: Index, valid: int) -> None:
             with code.loop(code.minimum(stop_down, self.row_tiles), first_down) as down:
@@ -373,13 +452,14 @@ class _Gemm:
         shape = TileShape(
             self.wide,
             lanes,
-            tuple(r * spec.lhs[0] for r in range(rows)),
+            tuple(range(rows)) if self.packs_lhs else tuple(r * spec.lhs[0] for r in range(rows)),
             tuple(range(0, count * lanes, lanes)),
             column_valid=None if self.packs else valid - (count - 1) * lanes,
             row_dtype=spec.dtype,
         )
         step = self.width if self.packs else spec.rhs[0]
-        tile = emit_sums(code, shape, lhs, rhs, [Level(spec.k, spec.lhs[1], step)])
+        row_step = self.rows if self.packs_lhs else spec.lhs[1]
+        tile = emit_sums(code, shape, lhs, rhs, [Level(spec.k, row_step, step)])
         layout = StoreLayout(
             self.out_dtype,
             tuple(r * spec.out[0] for r in range(rows)),
@@ -436,7 +516,8 @@ def _tile_size(m: int, n: int, k: int, lanes: int) -> tuple[int, int]:
         cost = 0.0
         for height, count in ((rows, m // rows), (m % rows, int(m % rows > 0))):
             # Two products or two loads a cycle; a product takes four.
-            cycles = max(height * columns / 2, (height + columns) / 2 + 0.5, 4)
+            # The columns' operand is the one that comes from a slower cache.
+            cycles = max(height * columns / 2, (height + columns) / 2 + 0.5, 4) + 0.3 * columns
             cost += count * -(-vectors // columns) * (cycles * k + 2 * height * columns + 12)
         if cost < best * (1 - 1e-9):
             best, choice = cost, (rows, columns)

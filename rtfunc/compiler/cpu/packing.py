@@ -73,7 +73,7 @@ class PanelPacker:
         if any(isinstance(a.count, int) and a.count == 0 for a in axes):
             return
         run = next((a for a in axes if a.source == 1 and isinstance(a.count, int)), None)
-        if self.feature_stride == 1 and self.width >= self.lanes:
+        if self.feature_stride == 1 and self.width >= 4:
             self._loops(code, axes, source, target, lambda s, t: self._copy(code, s, t, valid))
         elif run is not None and run.count >= 4 and valid >= 4 and not self.converts:
             others = [a for a in axes if a is not run]

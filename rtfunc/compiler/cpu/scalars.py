@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 
 from rtfunc.compiler.cpu.maths import FUNCTIONS, integer_pow
-from rtfunc.compiler.cpu.maths.normal import inverse_of_uniform
+from rtfunc.compiler.cpu.maths.normal import inverse_of_uniform, normal_from_uniform
 from rtfunc.compiler.cpu.maths.table import emitter
 from rtfunc.core import dtypes
 
@@ -389,7 +389,7 @@ def _log_add_exp(o: Operation) -> ir.Value:
 
 def _normal_from_uniform(o: Operation) -> ir.Value:
     if o.dtype not in _narrow:
-        return FUNCTIONS["normal_from_uniform"](o.b, o.args[0])
+        return emitter(normal_from_uniform)(o.b, o.args[0])
     # The eager kernel rounds the inverse, and sqrt(2), to the narrow dtype.
     inverse = emitter(inverse_of_uniform)(o.b, o.args[0])
     root = float(np.asarray(2**0.5, o.dtype))
