@@ -74,8 +74,7 @@ def eager(spec, lhs, rhs):
 def operands(spec, seed=0):
     rng = np.random.default_rng(seed)
     return [
-        rng.standard_normal(shape).astype(spec.dtype)
-        for shape in (spec.lhs_shape, spec.rhs_shape)
+        rng.standard_normal(shape).astype(spec.dtype) for shape in (spec.lhs_shape, spec.rhs_shape)
     ]
 
 
@@ -110,8 +109,10 @@ def random_spec(rng, spatial, dtype="float32", layout=None, largest=18):
         windows = np.maximum(1, sizes - rng.integers(0, 3, spatial))
     pads = [tuple(int(v) for v in rng.integers(-2, 4, 2)) for _ in range(spatial)]
     simple = rng.random() < 0.4
-    draw = (lambda: (1,) * spatial) if simple else lambda: tuple(
-        int(v) for v in rng.choice([1, 1, 2, 3], spatial)
+    draw = (
+        (lambda: (1,) * spatial)
+        if simple
+        else lambda: tuple(int(v) for v in rng.choice([1, 1, 2, 3], spatial))
     )
     strides, base, apart = draw(), draw(), draw()
 
@@ -182,7 +183,9 @@ def layouts(name):
     }[name]
 
 
-def simple_spec(batch, size, features, out_features, window, stride=1, pad=0, layout="NCHW", **more):
+def simple_spec(
+    batch, size, features, out_features, window, stride=1, pad=0, layout="NCHW", **more
+):
     lhs, rhs, out = layouts(layout)
     groups = more.get("feature_group_count", 1)
     return ConvolutionSpec(
@@ -220,9 +223,7 @@ def equations_of_gradient(spec):
         _, pullback = vjp_flat(lambda x, w: [convolution(x, w)], [x, w], [True, True])
         return pullback([ct])
 
-    avals = [
-        Aval(shape, spec.dtype) for shape in (spec.lhs_shape, spec.rhs_shape, spec.out_shape)
-    ]
+    avals = [Aval(shape, spec.dtype) for shape in (spec.lhs_shape, spec.rhs_shape, spec.out_shape)]
     graph = stage(gradients, avals)
     for equation in graph.equations:
         if equation.primitive.name == "conv_general_dilated":
@@ -390,7 +391,9 @@ def test_the_epilogue_sees_each_result_with_its_feature_and_place(spec):
         for lane in range(lanes):
             x = value if lanes == 1 else b.extract_element(value, ir.Constant(ir.IntType(32), lane))
             x = call_intrinsic(b, "llvm.maxnum.f32", x.type, [x, ir.Constant(x.type, 0.0)])
-            feature = b.add(position.feature, ir.Constant(ir.IntType(64), lane * position.feature_step))
+            feature = b.add(
+                position.feature, ir.Constant(ir.IntType(64), lane * position.feature_step)
+            )
             place = b.add(position.offset, ir.Constant(ir.IntType(64), lane * position.stride))
             x = b.fadd(x, b.sitofp(feature, x.type))
             x = b.fadd(x, b.fmul(b.sitofp(place, x.type), ir.Constant(x.type, 2.0**-20)))
@@ -408,5 +411,3 @@ def test_the_epilogue_sees_each_result_with_its_feature_and_place(spec):
     )
     expected += np.arange(expected.size).reshape(out_shape) * 2.0**-20
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
-
-

@@ -210,9 +210,7 @@ class _Printer:
         best = code.splat(self._across(code, kind, key), lanes)
         found: ir.Value | None = None
         for key, place in zip(keys, places):
-            candidate = b.select(
-                b.icmp_unsigned("==", key, best), place, literal(place.type, -1)
-            )
+            candidate = b.select(b.icmp_unsigned("==", key, best), place, literal(place.type, -1))
             found = candidate if found is None else self._binary(code, "umin", found, candidate)
         assert found is not None
         return self._across(code, "umin", found)

@@ -156,9 +156,15 @@ class Code:
         pointers: Sequence[tuple[ir.Value, Index, ir.Type]],
         start: Index = 0,
         step: int = 1,
+        carried: list[ir.Value] | None = None,
     ) -> Iterator[tuple[Index, list[ir.Value]]]:
-        """`loop` that moves pointers along: of each (pointer, elements a step, type of element)."""
+        """`loop` that moves pointers along: of each (pointer, elements a step, type of element).
+
+        `carried` are values that each round hands to the next: in the block the list holds those of
+        this round, which the block replaces by those of the next, and after the block the last ones.
+        """
         b = self.b
+        carried = [] if carried is None else carried
         known = isinstance(stop, int) and isinstance(start, int)
         if known and start < stop <= start + step:  # type: ignore[operator]
             yield start, [p for p, _, _ in pointers]
@@ -166,25 +172,34 @@ class Code:
         before = b.block
         body, end = b.append_basic_block("loop"), b.append_basic_block("after")
         stop_value, start_value = self.value(stop), self.value(start)
-        if known and start < stop:  # type: ignore[operator]
+        surely = known and start < stop  # type: ignore[operator]
+        if surely:
             b.branch(body)
         else:
             b.cbranch(b.icmp_signed("<", start_value, stop_value), body, end)
         b.position_at_end(body)
-        index = b.phi(i64)
-        index.add_incoming(start_value, before)
-        moving = []
-        for first, _, _ in pointers:
-            phi = b.phi(pointer)
+        firsts = [start_value, *(p for p, _, _ in pointers), *carried]
+        phis = []
+        for first in firsts:
+            phi = b.phi(first.type)
             phi.add_incoming(first, before)
-            moving.append(phi)
+            phis.append(phi)
+        index, moving = phis[0], phis[1 : 1 + len(pointers)]
+        carried[:] = phis[1 + len(pointers) :]
         yield index, list(moving)
         following = b.add(index, self.value(step))
-        for phi, (_, distance, kind) in zip(moving, pointers):
-            phi.add_incoming(self.at(phi, distance, kind), b.block)
-        index.add_incoming(following, b.block)
+        moved = [self.at(phi, n, kind) for phi, (_, n, kind) in zip(moving, pointers)]
+        for phi, value in zip(phis, [following, *moved, *carried]):
+            phi.add_incoming(value, b.block)
+        body_end = b.block
         b.cbranch(b.icmp_signed("<", following, stop_value), body, end)
         b.position_at_end(end)
+        if not surely:
+            for i, first in enumerate(firsts[1 + len(pointers) :]):
+                phi = b.phi(first.type)
+                phi.add_incoming(first, before)
+                phi.add_incoming(carried[i], body_end)
+                carried[i] = phi
 
     @contextmanager
     def when(self, condition: ir.Value | bool) -> Iterator[None]:
@@ -308,18 +323,36 @@ class Code:
         return self.intrinsic(name, kind, address, ir.Constant(i32, align), mask, zero)
 
     def store(
-        self, value: ir.Value, address: ir.Value, dtype: np.dtype, valid: Index | None = None
+        self,
+        value: ir.Value,
+        address: ir.Value,
+        dtype: np.dtype,
+        valid: Index | None = None,
+        streaming: bool = False,
     ) -> None:
-        """Store a scalar or vector of registers as `dtype`."""
+        """Store a scalar or vector of registers as `dtype`.
+
+        A whole vector that is `streaming` goes past the caches; its address is a multiple of its size.
+        """
         value = to_memory(self.b, value, dtype)
         of = value.type
         if not isinstance(of, ir.VectorType) or valid is None or valid == of.count:
-            self.b.store(value, address, align=dtype.itemsize)
+            if streaming:
+                instruction = self.b.store(value, address, align=of.count * dtype.itemsize)
+                once = self.module.add_metadata([ir.Constant(i32, 1)])
+                instruction.set_metadata("nontemporal", once)
+            else:
+                self.b.store(value, address, align=dtype.itemsize)
             return
         if isinstance(valid, int) and valid == 1:
             # LLVM (20) stores a truncated vector under a mask of one lane at its full width.
             value = self.b.extract_element(value, ir.Constant(i32, 0))
-            self.b.store(value, address, align=dtype.itemsize)
+            if streaming:
+                instruction = self.b.store(value, address, align=of.count * dtype.itemsize)
+                once = self.module.add_metadata([ir.Constant(i32, 1)])
+                instruction.set_metadata("nontemporal", once)
+            else:
+                self.b.store(value, address, align=dtype.itemsize)
             return
         name = f"llvm.masked.store.v{of.count}{of.element.intrinsic_name}.p0"
         mask = self.lane_mask(valid, of.count)

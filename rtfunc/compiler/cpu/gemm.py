@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from llvmlite import ir
 
+from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.emission import (
     BODY,
     Code,
@@ -47,6 +49,7 @@ from rtfunc.compiler.cpu.register_tile import (
 )
 
 _BLOCK_BYTES = 512 << 10
+_STREAM_BYTES = 16 << 20
 _PACK_K = 64
 _PACK_DISTANCE = 2048
 _WORK_OF_CHUNK = 1 << 18
@@ -188,6 +191,7 @@ class _Gemm:
         self.tiles_down = self.row_tiles + bool(self.rest)
         self.tiles_across = -(-spec.n // self.width)
         self._choose_blocks()
+        self.streaming = False
         self.kernels: dict[tuple[int, int], ir.Function] = {}
 
     def _packs(self) -> bool:
@@ -198,6 +202,21 @@ class _Gemm:
             return True
         distance = spec.rhs[0] * self.wide.itemsize
         return spec.k >= _PACK_K and distance >= _PACK_DISTANCE and spec.m >= 4 * self.rows
+
+    def _may_stream(self) -> bool:
+        """Whether the output is so large, and made so fast, that storing past the caches pays."""
+        spec = self.spec
+        size = math.prod(spec.batch) * spec.m * spec.n * self.wide.itemsize
+        distances = (spec.out[0], *spec.out_batch)
+        return (
+            self.thin
+            and size >= _STREAM_BYTES
+            and not spec.accumulate
+            and spec.out[1] == 1
+            and self.out_dtype == self.wide
+            and all(d % self.lanes == 0 for d in distances)
+            and platform.machine().lower() in ("x86_64", "amd64")
+        )
 
     def _packs_lhs(self) -> bool:
         """Whether the left operand is packed: its columns lie far apart and are used often enough."""
@@ -220,7 +239,9 @@ class _Gemm:
             across = self.tiles_across
             down = min(max(1, _WORK_OF_CHUNK // (work * across)), self.tiles_down)
         count = math.prod(spec.batch)
-        while down > 1 and count * -(-self.tiles_down // down) * -(-self.tiles_across // across) < 8:
+        while (
+            down > 1 and count * -(-self.tiles_down // down) * -(-self.tiles_across // across) < 8
+        ):
             if work * down * across <= _WORK_OF_CHUNK:
                 break
             down = -(-down // 2)
@@ -252,7 +273,19 @@ class _Gemm:
             count = math.prod(self.lhs_packed) * self.tiles_down * self.rows * spec.k
             scratch += count * self.wide.itemsize + 64
         items = math.prod(spec.batch) * math.prod(self.blocks)
-        self._run(code, context, "tiles", items, self.block_work, self._tile_item)
+        if self._may_stream():
+            # Arrays of the program are aligned so; one that the user gave may not be.
+            address = code.b.ptrtoint(function.args[0], i64)
+            rest = code.b.and_(address, code.value(engine.vector_bytes() - 1))
+            aligned = code.b.icmp_signed("==", rest, code.value(0))
+            with code.when(aligned):
+                self.streaming = True
+                self._run(code, context, "stream", items, self.block_work, self._tile_item)
+                self.streaming = False
+            with code.when(code.b.not_(aligned)):
+                self._run(code, context, "tiles", items, self.block_work, self._tile_item)
+        else:
+            self._run(code, context, "tiles", items, self.block_work, self._tile_item)
         code.b.ret_void()
         return Emitted(function, scratch)
 
@@ -341,9 +374,7 @@ class _Gemm:
             with code.when(code.less(self.row_tiles - 1, tile) if self.row_tiles else True):
                 packer.emit(code, source, target, axes, self.rest)
 
-    def _by_fullness(
-        self, code: Code, tile: Index, body: Callable[[Index, int], None]
-    ) -> None:
+    def _by_fullness(self, code: Code, tile: Index, body: Callable[[Index, int], None]) -> None:
         """`body(tile, valid columns)`, for the last tile, which may be partly filled, apart."""
         last, rest = self.tiles_across - 1, self.spec.n % self.width
         if rest == 0:
@@ -415,7 +446,10 @@ class _Gemm:
                 code.value(code.add(starts[2], *place)),
                 code.value(row if self.swapped else column),
             ]
-            code.b.call(self._kernel(rows, valid), arguments)
+            if self.thin:  # a call would take as long as the sums
+                self._emit_tile(code, rows, valid, *arguments)
+            else:
+                code.b.call(self._kernel(rows, valid), arguments)
 
         def row_of_tiles(down: Index, rows: int) -> None:
             with code.loop(stop_across, first_across) as number:
@@ -443,11 +477,26 @@ class _Gemm:
         """The function (out, rows of lhs, columns of rhs, offset in out, feature) of one tile."""
         if (rows, valid) in self.kernels:
             return self.kernels[rows, valid]
-        spec, lanes = self.spec, self.lanes
         name = self.module.get_unique_name(f"{self.name}.tile")
         function, code = new_function(self.module, name, [pointer] * 3 + [i64] * 2)
         self.kernels[rows, valid] = function
-        out, lhs, rhs, offset, feature = function.args
+        self._emit_tile(code, rows, valid, *function.args)
+        code.b.ret_void()
+        return function
+
+    def _emit_tile(
+        self,
+        code: Code,
+        rows: int,
+        valid: int,
+        out: ir.Value,
+        lhs: ir.Value,
+        rhs: ir.Value,
+        offset: ir.Value,
+        feature: ir.Value,
+    ) -> None:
+        """Compute and store one tile."""
+        spec, lanes = self.spec, self.lanes
         count = -(-valid // lanes)
         shape = TileShape(
             self.wide,
@@ -467,10 +516,9 @@ class _Gemm:
             spec.out[1],
             tuple(min(lanes, valid - c * lanes) for c in range(count)),
             "rows" if self.swapped else "lanes",
+            self.streaming,
         )
         emit_store(code, tile, layout, out, offset, feature, self.epilogue)
-        code.b.ret_void()
-        return function
 
 
 def _accumulating(epilogue: Epilogue | None, dtype: np.dtype) -> Epilogue:
@@ -522,4 +570,3 @@ def _tile_size(m: int, n: int, k: int, lanes: int) -> tuple[int, int]:
         if cost < best * (1 - 1e-9):
             best, choice = cost, (rows, columns)
     return choice
-

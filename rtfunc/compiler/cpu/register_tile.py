@@ -25,7 +25,6 @@ from rtfunc.compiler.cpu.emission import (
     compute_type,
     constant_table,
     i32,
-    pointer,
 )
 from rtfunc.compiler.cpu.transposition import emit_transposition
 
@@ -147,19 +146,16 @@ def emit_sums(
     table: Table | None = None,
     start: Accumulators | None = None,
 ) -> Accumulators:
-    """Sums of products over a nest, by row and column."""
+    """Sums of products over a nest, by row and column; `start` is what they begin with."""
     element = compute_type(shape.dtype)
-    vector = ir.VectorType(element, shape.lanes)
-    slots = [[code.slot(vector) for _ in shape.columns] for _ in shape.rows]
-    for r, row in enumerate(slots):
-        for c, slot in enumerate(row):
-            code.b.store(start[r][c] if start else ir.Constant(vector, None), slot)
-
     row_dtype = shape.row_dtype or shape.dtype
     row_type = memory_of(row_dtype)
+    zero = ir.Constant(ir.VectorType(element, shape.lanes), None)
+    width = len(shape.columns)
+    sums = [value for row in start for value in row] if start else [zero] * width * len(shape.rows)
 
     def products(row_pointer: ir.Value, column_pointer: ir.Value) -> None:
-        columns = [_column(code, shape, column_pointer, c) for c in range(len(shape.columns))]
+        columns = [_column(code, shape, column_pointer, c) for c in range(width)]
         for r, offset in enumerate(shape.rows):
             address = code.at(row_pointer, offset, row_type)
             if not shape.row_vectors:
@@ -168,8 +164,7 @@ def emit_sums(
                 if shape.row_vectors:
                     part = code.at(address, c * shape.lanes, element)
                     value = code.load(part, shape.dtype, shape.lanes)
-                total = code.b.load(slots[r][c], typ=vector)
-                code.b.store(code.multiply_add(value, column, total), slots[r][c])
+                sums[r * width + c] = code.multiply_add(value, column, sums[r * width + c])
 
     def run(level: int, row_pointer: ir.Value, column_pointer: ir.Value) -> None:
         if level < len(nest):
@@ -178,12 +173,12 @@ def emit_sums(
                 (row_pointer, loop.row_step, row_type),
                 (column_pointer, loop.column_step, element),
             ]
-            with code.walk(loop.count, moving) as (_, pointers):
+            with code.walk(loop.count, moving, carried=sums) as (_, pointers):
                 run(level + 1, *pointers)
         elif table is not None:
             other = column_pointer if table.of_rows else row_pointer
             moving = [(table.address, 1, i32), (other, table.other_step, element)]
-            with code.walk(table.count, moving) as (_, (entry, other)):
+            with code.walk(table.count, moving, carried=sums) as (_, (entry, other)):
                 offset = code.b.sext(code.b.load(entry, typ=i32), ir.IntType(64))
                 if table.of_rows:
                     products(code.at(row_pointer, offset, element), other)
@@ -193,7 +188,7 @@ def emit_sums(
             products(row_pointer, column_pointer)
 
     run(0, row_pointer, column_pointer)
-    return [[code.b.load(slot, typ=vector) for slot in row] for row in slots]
+    return [sums[i : i + width] for i in range(0, len(sums), width)]
 
 
 def _column(code: Code, shape: TileShape, base: ir.Value, c: int) -> ir.Value:
@@ -226,6 +221,7 @@ class StoreLayout:
     lane_stride: int
     valid: tuple[int, ...]
     features: str
+    streaming: bool = False
 
 
 def emit_store(
@@ -288,11 +284,11 @@ class _Store:
         offset = code.value(code.add(self.offset, place))
         if self.epilogue is not None:
             number = code.value(code.add(self.feature, feature))
-            position = OutputPosition(
-                self.out, offset, stride, number, feature_step, lanes, valid)
+            position = OutputPosition(self.out, offset, stride, number, feature_step, lanes, valid)
             (value,) = self.epilogue(code.b, [value], position)
         address = code.b.gep(self.out, [offset], source_etype=memory_of(self.layout.dtype))
-        code.store(value, address, self.layout.dtype, valid if lanes > 1 else None)
+        streaming = self.layout.streaming and valid == lanes > 1
+        code.store(value, address, self.layout.dtype, valid if lanes > 1 else None, streaming)
 
 
 def memory_of(dtype: np.dtype) -> ir.Type:
@@ -334,7 +330,9 @@ def _store_transposed(store: _Store, tile: Accumulators, layout: StoreLayout) ->
     with code.loop(valid) as lane:
         for part in range(room):
             index = code.add(code.mul(lane, room), part)
-            value = code.b.load(code.at(turned, index, vector), typ=vector, align=vector_alignment())
+            value = code.b.load(
+                code.at(turned, index, vector), typ=vector, align=vector_alignment()
+            )
             place = code.add(code.mul(lane, layout.lane_stride), part * lanes)
             here = min(lanes, count - part * lanes)
             if layout.features == "lanes":
@@ -369,4 +367,3 @@ def _store_one_by_one(store: _Store, tile: Accumulators, layout: StoreLayout) ->
 def vector_alignment() -> int:
     """Alignment of vectors on the stack, bytes."""
     return engine.vector_bytes()
-

@@ -96,8 +96,9 @@ def _define(module: ir.Module, bits: int) -> None:
     with code.loop(rows, 0, lanes) as first_row, code.loop(columns, 0, lanes) as first_column:
         from_place = code.add(code.mul(source_stride, first_row), first_column)
         to_place = code.add(code.mul(target_stride, first_column), first_row)
-        block_source, block_target = code.at(source, from_place, element), code.at(
-            target, to_place, element
+        block_source, block_target = (
+            code.at(source, from_place, element),
+            code.at(target, to_place, element),
         )
         rows_left, columns_left = code.sub(rows, first_row), code.sub(columns, first_column)
         assert isinstance(rows_left, ir.Value)
