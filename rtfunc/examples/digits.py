@@ -119,7 +119,8 @@ def draw(training: Training, test_data: ArrayDataset, path: pathlib.Path) -> Non
     seen = predict(training, test_data)
     chosen = np.argsort(seen == labels, kind="stable")[:24]
     figure = Figure(figsize=(11, 4.5), layout="constrained")
-    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[1, 1.2]))
+    halves: Any = figure.subfigures(1, 2, width_ratios=[1, 1.2])
+    left, right = halves
 
     axes = left.subplots()
     epoch = len(training.losses) / max(len(training.accuracies), 1)

@@ -94,8 +94,9 @@ def check(spec):
 def random_spec(rng, spatial, dtype="float32", layout=None, largest=18):
     """A spec with everything drawn: often valid, otherwise None."""
     many = rng.random() < 0.5
-    groups = int(rng.choice([1, 1, 1, 2, 3, 5]))
-    in_features = int(rng.integers(1, 20 if many else 4))
+    groups = int(rng.choice([1, 1, 1, 2, 3, 5, 20, 150]))
+    many = many and groups < 20
+    in_features = int(rng.integers(1, 20 if many else 4)) if rng.random() < 0.8 else 1
     features = int(rng.choice([1, 2, 3, 7, 8, 16, 17, 33, 64])) if many else int(rng.integers(1, 5))
     batch = int(rng.integers(1, 5))
     batch_groups = feature_groups = 1

@@ -322,21 +322,15 @@ class _Convolution:
 
     def _emit_by_taps(self, code: Code, context: ir.Value) -> int:
         """Emit the pass over blocks of taps and the one that adds partial sums."""
-        x = self.plan.x
-        items = x.groups * math.prod(self.plan.grid) * self.plan.lane_grid
-        itemsize = self.plan.wide.itemsize
-        partials = self.plan.partial_elements * items * self.plan.splits * itemsize
-        self.plan.items = items
-        taps = [max(t, 1) for t in self.plan.tap_block]
-        self.plan.block_panel = self.plan.width * math.prod(taps)
-        self.worker_offset = _rounded(partials)
-        slab = _rounded(self.plan.slab_elements * itemsize)
-        self.panel_offset = slab
-        self.worker_bytes = slab + _rounded(
-            self.plan.block_panel * self.plan.tiles_of_item * itemsize
-        )
-        chunks = self._run(code, context, "sums", items * self.plan.splits, self._tap_item)
-        self._run(code, context, "finish", items, self._finish_item)
+        plan = self.plan
+        itemsize = plan.wide.itemsize
+        sums = plan.items * plan.splits
+        self.worker_offset = _rounded(plan.partial_elements * sums * itemsize)
+        self.panel_offset = _rounded(plan.slab_elements * itemsize)
+        panels = plan.block_panel * plan.tiles_of_item * itemsize
+        self.worker_bytes = self.panel_offset + _rounded(panels)
+        chunks = self._run(code, context, "sums", sums, self._tap_item)
+        self._run(code, context, "finish", plan.items, self._finish_item)
         return self.worker_offset + self.worker_bytes * min(chunks, self.workers)
 
     def _item_tiles(

@@ -248,6 +248,11 @@ class ConvolutionPlan:
         """Elements of a panel with the taps of all phases."""
         return self.width * sum(math.prod(p.tap_count for p in phase) for phase in self.x.phases())
 
+    @property
+    def block_panel(self) -> int:
+        """Elements of a panel with the taps of one block."""
+        return self.width * math.prod(max(t, 1) for t in self.tap_block)
+
     def even(self, i: int) -> bool:
         """Whether no block of a dimension reaches over its end."""
         dim = self.x.dimensions[i]
