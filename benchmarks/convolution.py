@@ -1,9 +1,9 @@
 """Convolution, pooling and small matrix products as native templates, beside PyTorch.
 
 `python -m benchmarks.convolution [section ...]` prints a table for each of the sections `network` (the
-layers of a small network on 32x32 images, with both gradients and pooling), `layers` (layers of well-known
-networks, other layouts and ranks), `products` (small, thin and batched matrix products, beside OpenBLAS)
-and `compile` (milliseconds to emit and compile). With one thread times are processor time of the calling
+layers of a small network on 32x32 images, with both gradients), `layers` (layers of well-known networks,
+other layouts and ranks), `pooling`, `products` (matrix products, beside OpenBLAS) and `compile`
+(milliseconds to emit and compile). With one thread times are processor time of the calling
 thread, which other programs disturb least; with more, time on the clock. Calls of both sides alternate,
 and medians (one thread) or minima (more) are shown.
 """
@@ -21,9 +21,14 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import engine, threads
-from rtfunc.compiler.cpu.convolution import Emitted, emit_convolution
+from rtfunc.compiler.cpu import blas, engine, threads
+from rtfunc.compiler.cpu.convolution import emit_convolution
 from rtfunc.compiler.cpu.convolution_geometry import ConvolutionSpec
+from rtfunc.compiler.cpu.emission import Emitted, new_function, pointer
+from rtfunc.compiler.cpu.gemm import GemmSpec, choose_gemm, contiguous_gemm, emit_gemm
+from rtfunc.compiler.cpu.pooling import emit_reduce_window
+from rtfunc.compiler.cpu.pooling_derivative import emit_select_and_scatter_add
+from rtfunc.compiler.cpu.windows import WindowSpec
 from rtfunc.ops.conv import conv_dimension_numbers
 from rtfunc.ops.sliding import pads_of_transpose
 
@@ -247,7 +252,236 @@ def bench_layers(only: str = "", counts: Sequence[int] = (1,)) -> None:
                     bench_layer(label, make(layout), count)
 
 
-SECTIONS: dict[str, Callable[[], None]] = {"network": bench_network, "layers": bench_layers}
+def pooling_spec(
+    shape: tuple[int, ...], window: int, stride: int, pad: int, kind: str, layout: str
+) -> WindowSpec:
+    """Pooling over two axes of an image of `shape`."""
+
+    def four(inner: Any, outer: Any) -> tuple[Any, ...]:
+        return (outer, inner, inner, outer) if layout == "last" else (outer, outer, inner, inner)
+
+    return WindowSpec(
+        shape, four(window, 1), four(stride, 1), four((pad, pad), (0, 0)),
+        (1,) * 4, (1,) * 4, kind, FLOAT32,
+    )  # fmt: skip
+
+
+POOLINGS = [
+    ((64, 32, 32, 32), 2, 2, 0, "max", "first"),
+    ((64, 64, 16, 16), 2, 2, 0, "max", "first"),
+    ((64, 64, 8, 8), 2, 2, 0, "max", "first"),
+    ((8, 64, 112, 112), 3, 2, 1, "max", "first"),
+    ((64, 32, 32, 32), 2, 2, 0, "max", "last"),
+    ((8, 112, 112, 64), 3, 2, 1, "max", "last"),
+    ((64, 64, 16, 16), 2, 2, 0, "sum", "first"),
+    ((8, 512, 7, 7), 7, 7, 0, "sum", "first"),
+]
+
+
+def bench_pooling(counts: Sequence[int] = (1, 2)) -> None:
+    """Pooling and, for maxima, its derivative; GFLOP/s stand for 10^9 elements of the input a second."""
+    for count in counts:
+        print(f"\npooling, {count} thread(s); GFLOP/s: input elements")
+        for shape, window, stride, pad, kind, layout in POOLINGS:
+            spec = pooling_spec(shape, window, stride, pad, kind, layout)
+            rng = np.random.default_rng(0)
+            x = rng.standard_normal(shape).astype("f")
+            source = rng.standard_normal(spec.out_shape).astype("f")
+            out, gradient = np.empty(spec.out_shape, "f"), np.empty(shape, "f")
+            run = compile_template(lambda m, s=spec: emit_reduce_window(m, "pool", s), 2)
+            peers: list[Any] = [None, None]
+            if has_torch():
+                peers = _torch_pooling(x, source, (window, stride, pad), kind, layout)
+            label = f"{kind} {window}/{stride} {'x'.join(map(str, shape))} {layout}"
+            compare(label, lambda r=run, o=out, x=x: r(o, x), peers[0], x.size, count)
+            if kind == "max":
+                back = compile_template(
+                    lambda m, s=spec: emit_select_and_scatter_add(m, "back", s), 3
+                )
+                compare(
+                    "  its derivative",
+                    lambda r=back, g=gradient, s=source, x=x: r(g, s, x),
+                    peers[1],
+                    x.size,
+                    count,
+                )
+
+
+def _torch_pooling(
+    x: np.ndarray, source: np.ndarray, sizes: tuple[int, int, int], kind: str, layout: str
+) -> list[Any]:
+    import torch
+
+    image, cotangent = torch.from_numpy(x), torch.from_numpy(source)
+    if layout == "last":
+        image, cotangent = image.permute(0, 3, 1, 2), cotangent.permute(0, 3, 1, 2)
+    window, stride, pad = ([n, n] for n in sizes)
+    if kind == "sum":
+        return [lambda: torch.nn.functional.avg_pool2d(image, window, stride, pad), None]
+    pool = torch.ops.aten.max_pool2d_with_indices
+    _, indices = pool(image, window, stride, pad)
+    backward = torch.ops.aten.max_pool2d_with_indices_backward
+    return [
+        lambda: pool(image, window, stride, pad),
+        lambda: backward(cotangent, image, window, stride, pad, [1, 1], False, indices),
+    ]
+
+
+PRODUCTS: list[tuple[int, int, int, int, str]] = [
+    (0, 8, 8, 8, "NN"),
+    (0, 16, 16, 16, "NN"),
+    (0, 32, 32, 32, "NN"),
+    (0, 64, 64, 64, "NN"),
+    (0, 64, 64, 64, "NT"),
+    (0, 128, 128, 128, "NN"),
+    (0, 256, 256, 256, "NN"),
+    (0, 512, 512, 512, "NN"),
+    (0, 1024, 1024, 1024, "NN"),
+    (0, 2048, 2048, 512, "NN"),
+    (0, 128, 1024, 784, "NN"),
+    (0, 128, 784, 1024, "NT"),
+    (0, 784, 1024, 128, "TN"),
+    (0, 1024, 768, 256, "NN"),
+    (0, 1024, 256, 768, "NT"),
+    (0, 256, 768, 1024, "TN"),
+    (0, 128, 10, 1024, "NN"),
+    (0, 1024, 16, 64, "NN"),
+    (0, 128, 1024, 1, "NN"),
+    (0, 1000, 1000, 8, "NN"),
+    (0, 64, 64, 4096, "NN"),
+    (1000, 8, 8, 8, "NN"),
+    (256, 16, 16, 16, "NN"),
+    (32, 128, 128, 64, "NT"),
+    (32, 128, 64, 128, "NN"),
+    (16, 256, 256, 256, "NN"),
+    (128, 784, 256, 1, "NN"),
+    (64, 64, 1, 64, "NN"),
+]
+
+
+def blas_product(module: ir.Module, spec: GemmSpec) -> Emitted:
+    """The same product by OpenBLAS, one matrix of the batch after the other."""
+    i32, f32 = ir.IntType(32), ir.FloatType()
+    kinds = [i32] * 6 + [f32, pointer, i32, pointer, i32, f32, pointer, i32]
+    symbol = blas.symbol("cblas_sgemm")
+    gemm = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), symbol)
+    function, code = new_function(module, "product", [pointer] * 4)
+    out, lhs, rhs, _ = function.args
+
+    def number(n: int) -> ir.Constant:
+        return ir.Constant(i32, n)
+
+    def order(strides: tuple[int, int]) -> tuple[int, int]:
+        return (111, strides[0]) if strides[1] == 1 else (112, strides[1])
+
+    with code.loop(math.prod(spec.batch)) as index:
+        places = [
+            code.at(p, code.mul(index, s[0] if s else 0), f32)
+            for p, s in zip((lhs, rhs, out), (spec.lhs_batch, spec.rhs_batch, spec.out_batch))
+        ]
+        (lhs_order, lhs_step), (rhs_order, rhs_step) = order(spec.lhs), order(spec.rhs)
+        sizes = [number(n) for n in (101, lhs_order, rhs_order, spec.m, spec.n, spec.k)]
+        code.b.call(
+            gemm,
+            [
+                *sizes,
+                ir.Constant(f32, 1.0),
+                places[0],
+                number(lhs_step),
+                places[1],
+                number(rhs_step),
+                ir.Constant(f32, 0.0),
+                places[2],
+                number(spec.n),
+            ],
+        )
+    code.b.ret_void()
+    return Emitted(function, 0)
+
+
+def repeated(emit: Callable[[ir.Module], Emitted], count: int) -> Callable[[ir.Module], Emitted]:
+    """A template that does another `count` times, so that the call from Python is not measured."""
+
+    def emit_all(module: ir.Module) -> Emitted:
+        inner = emit(module)
+        function, code = new_function(module, "repeated", [pointer] * 4)
+        with code.loop(count):
+            code.b.call(inner.function, list(function.args))
+        code.b.ret_void()
+        return Emitted(function, inner.scratch_bytes)
+
+    return emit_all
+
+
+def bench_products(counts: Sequence[int] = (1,)) -> None:
+    """Matrix products by the template and by OpenBLAS, and which of them is chosen."""
+    for count in counts:
+        print(f"\nproducts in GFLOP/s, {count} thread(s)")
+        for batch, m, n, k, kind in PRODUCTS:
+            spec = contiguous_gemm(
+                m, n, k, FLOAT32,
+                lhs_transposed=kind[0] == "T", rhs_transposed=kind[1] == "T", batch=batch,
+            )  # fmt: skip
+            flops = 2 * max(batch, 1) * m * n * k
+            rounds = max(1, int(4e6 / (flops + 1000)))
+            rng = np.random.default_rng(0)
+            lhs, rhs = (
+                rng.standard_normal(max(batch, 1) * size).astype("f") for size in (m * k, k * n)
+            )
+            memory = np.zeros(max(batch, 1) * m * n + 16, "f")
+            out = memory[-memory.ctypes.data % 64 // 4 :]
+            emitters = (
+                lambda module, s=spec: emit_gemm(module, "gemm", s),
+                lambda module, s=spec: blas_product(module, s),
+            )
+            runs = [compile_template(repeated(e, rounds), 3) for e in emitters]
+            calls = [lambda r=r, o=out, a=lhs, b=rhs: r(o, a, b) for r in runs]
+            own, other = measure(calls, count)
+            label = f"{batch or 1} x {m} x {n} x {k} {kind}"
+            print(
+                f"  {label:28} own {rounds * flops / own / 1e9:7.1f}   OpenBLAS "
+                f"{rounds * flops / other / 1e9:7.1f}   ratio {other / own:5.2f}   "
+                f"chosen: {choose_gemm(spec)}",
+                flush=True,
+            )
+
+
+def bench_compile() -> None:
+    """Milliseconds of processor time from spec to machine code."""
+    print("\nms to emit, to print, to compile")
+    layer = NETWORK[2]
+    pooling = pooling_spec((64, 64, 16, 16), 2, 2, 0, "max", "first")
+    templates: dict[str, Callable[[ir.Module], Emitted]] = {
+        f"convolution {what}": lambda m, w=what: emit_convolution(m, "t", layer.spec(w))
+        for what in ("forward", "input", "kernel")
+    }
+    product = contiguous_gemm(128, 64, 128, FLOAT32, batch=32)
+    templates["product"] = lambda m: emit_gemm(m, "t", product)
+    templates["pooling"] = lambda m: emit_reduce_window(m, "t", pooling)
+    templates["derivative"] = lambda m: emit_select_and_scatter_add(m, "t", pooling)
+    for label, emit in templates.items():
+        found = []
+        for _ in range(7):
+            times = [time.thread_time()]
+            module = ir.Module("t")
+            emit(module).function.linkage = ""
+            times.append(time.thread_time())
+            text = str(module)
+            times.append(time.thread_time())
+            engine.compile_module(text)
+            times.append(time.thread_time())
+            found.append(np.diff(times) * 1e3)
+        emitted, printed, compiled = np.min(found, axis=0)
+        print(f"  {label:24}{emitted:8.2f}{printed:8.2f}{compiled:8.2f}")
+
+
+SECTIONS: dict[str, Callable[[], None]] = {
+    "network": bench_network,
+    "layers": bench_layers,
+    "pooling": bench_pooling,
+    "products": bench_products,
+    "compile": bench_compile,
+}
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def _evaluated(graph: Graph, known: dict[Any, Any]) -> list[Any]:
         if not dtypes.is_complex(value.dtype):
             return Array(value, weak)
         part = dtypes.real_of(value.dtype)
-        return Parts(*(scalar(v, part, weak) for v in (value.real, value.imag)))
+        return Parts(*(scalar(v, part, weak) for v in (np.real(value), np.imag(value))))
 
     outer = context.source, context.scopes
     try:

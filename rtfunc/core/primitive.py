@@ -55,6 +55,7 @@ class Primitive:
         "explicit" (as the Aval that `infer` returns says).
       leaf: whether `impl` calls no other primitive and no user code, so that it can run in the
         context that silences NumPy's warnings.
+      ufunc: the NumPy ufunc that `impl` is, if it is one: the quick way for plain operands.
       lower: how the compiler turns an equation into a kernel; filled in by `rtfunc.compiler`.
     """
 
@@ -67,6 +68,7 @@ class Primitive:
         "lower",
         "multiple_results",
         "name",
+        "ufunc",
         "vjp",
         "weak",
     )
@@ -83,6 +85,7 @@ class Primitive:
         multiple_results: bool = False,
         weak: str = "inherit",
         leaf: bool = True,
+        ufunc: np.ufunc | None = None,
         lower: Any = None,
     ):
         self.name = name
@@ -94,6 +97,7 @@ class Primitive:
         self.multiple_results = multiple_results
         self.weak = weak
         self.leaf = leaf
+        self.ufunc = ufunc
         self.lower = lower
         if name in primitives:
             raise ValueError(f"There is a primitive {name!r} already.")
@@ -124,6 +128,10 @@ class Primitive:
 
     def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Compute at once on concrete Arrays."""
+        if self.ufunc is not None:
+            out = self._evaluate_ufunc(args)
+            if out is not None:
+                return out
         buffers = tuple([a._buffer for a in args])
         xp = np
         for buffer in buffers:
@@ -158,6 +166,27 @@ class Primitive:
         if self.multiple_results:
             return [Array(as_buffer(o)) for o in out]
         return Array(as_buffer(out))
+
+    def _evaluate_ufunc(self, args: Sequence[Any]) -> Array | None:
+        """The result for NumPy operands of four or more bytes; None leaves others to `impl`."""
+        first = args[0]
+        buffer = first._buffer
+        if type(buffer) is not np.ndarray or buffer.dtype.itemsize < 4:
+            return None
+        try:
+            if len(args) == 1:
+                out = context.quiet(self.ufunc, buffer)
+                weak = first._weak
+            else:
+                second = args[1]
+                other = second._buffer
+                if type(other) is not np.ndarray:
+                    return None
+                out = context.quiet(self.ufunc, buffer, other)
+                weak = first._weak and second._weak
+        except Exception:
+            return None
+        return Array(out if type(out) is np.ndarray else np.asarray(out), weak)
 
 
 def _lookup(name: str) -> Primitive:

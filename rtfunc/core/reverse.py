@@ -158,37 +158,55 @@ def _walk_back(
     inputs: Sequence[_Node],
 ) -> list[Any]:
     """Cotangents of the inputs (None for zero), given those of the outputs."""
-    pending: dict[int, list[Any]] = {}
+    # Cotangents that wait for their step: a value, or a list of them for several outputs.
+    pending: dict[_Node, Any] = {}
     heap: list[_Node] = []
 
     def add(origin: tuple[_Node, int], cotangent: Any) -> None:
         node, index = origin
-        slots = pending.get(node.number)
-        if slots is None:
-            pending[node.number] = slots = [None] * (node.arity or 1)
+        waiting = pending.get(node)
+        if node.arity is None:
+            if waiting is None:
+                heapq.heappush(heap, node)
+                pending[node] = cotangent
+            else:
+                pending[node] = add_tangents(waiting, cotangent)
+            return
+        if waiting is None:
+            pending[node] = waiting = [None] * node.arity
             heapq.heappush(heap, node)
-        slots[index] = cotangent if slots[index] is None else add_tangents(slots[index], cotangent)
+        waiting[index] = add_tangents(waiting[index], cotangent)
 
     for origin, cotangent in zip(outputs, cotangents):
         if origin is not None and cotangent is not None:
             add(origin, cotangent)
-    results: dict[int, Any] = {}
+    results: dict[_Node, Any] = {}
+    tracing = context.trace is not None
     while heap:
         node = heapq.heappop(heap)
-        slots = pending.pop(node.number)
+        waiting = pending.pop(node)
         if node.pullback is None:
-            results[node.number] = slots[0]
+            results[node] = waiting
             continue
-        outer, context.source = context.source, node.source or context.source
-        outer_scopes, context.scopes = context.scopes, node.scopes or context.scopes
-        try:
-            into = node.pullback(slots[0] if node.arity is None else slots)
-        finally:
-            context.source, context.scopes = outer, outer_scopes
+        if tracing:
+            into = _pull_at_source(node, waiting)
+        else:
+            into = node.pullback(waiting)
         for origin, cotangent in zip(node.parents, into):
             if origin is not None and cotangent is not None:
                 add(origin, cotangent)
-    return [results.get(node.number) for node in inputs]
+    return [results.get(node) for node in inputs]
+
+
+def _pull_at_source(node: _Node, waiting: Any) -> Sequence[Any]:
+    """Run a pullback whose equations point to the line and the scopes of the step itself."""
+    assert node.pullback is not None
+    outer, context.source = context.source, node.source or context.source
+    outer_scopes, context.scopes = context.scopes, node.scopes or context.scopes
+    try:
+        return node.pullback(waiting)
+    finally:
+        context.source, context.scopes = outer, outer_scopes
 
 
 def vjp_flat(

@@ -25,7 +25,7 @@ from rtfunc.ops.select import select
 
 add_p = elementwise(
     "add",
-    lambda xp, x, y: xp.add(x, y),
+    "add",
     over=dtypes.everything,
     derivatives=(lambda t, z, x, y: t, lambda t, z, x, y: t),
 )
@@ -33,7 +33,7 @@ add = binary(add_p, "x + y, elementwise.")
 
 sub_p = elementwise(
     "sub",
-    lambda xp, x, y: xp.subtract(x, y),
+    "subtract",
     over=dtypes.numeric,
     derivatives=(lambda t, z, x, y: t, lambda t, z, x, y: neg(t)),
 )
@@ -41,7 +41,7 @@ sub = binary(sub_p, "x - y, elementwise.")
 
 mul_p = elementwise(
     "mul",
-    lambda xp, x, y: xp.multiply(x, y),
+    "multiply",
     over=dtypes.everything,
     derivatives=(lambda t, z, x, y: mul(t, y), lambda t, z, x, y: mul(x, t)),
 )
@@ -95,7 +95,7 @@ rem = binary(rem_p, "Remainder of x / y with the sign of x, elementwise (C's fmo
 
 neg_p = elementwise(
     "neg",
-    lambda xp, x: xp.negative(x),
+    "negative",
     over=dtypes.numeric,
     derivatives=(lambda t, y, x: neg(t),),
 )
@@ -104,7 +104,7 @@ neg = unary(neg_p, "-x, elementwise.", inexact=False)
 
 max_p = elementwise(
     "max",
-    lambda xp, x, y: xp.maximum(x, y),
+    "maximum",
     over=dtypes.everything,
     derivatives=(
         lambda t, z, x, y: mul(t, _share(x, z, y)),
@@ -116,7 +116,7 @@ maximum = binary(max_p, "The larger of x and y, elementwise; NaN if either is Na
 
 min_p = elementwise(
     "min",
-    lambda xp, x, y: xp.minimum(x, y),
+    "minimum",
     over=dtypes.everything,
     derivatives=(
         lambda t, z, x, y: mul(t, _share(x, z, y)),
@@ -205,7 +205,7 @@ integer_pow_p = Primitive(
 
 square_p = elementwise(
     "square",
-    lambda xp, x: xp.square(x),
+    "square",
     over=dtypes.numeric,
     derivatives=(lambda t, y, x: mul(t, mul(scalar(2, x.dtype), x)),),
 )
@@ -213,7 +213,7 @@ square = unary(square_p, "x * x, elementwise.", inexact=False)
 
 sqrt_p = elementwise(
     "sqrt",
-    lambda xp, x: xp.sqrt(x),
+    "sqrt",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: div(mul(t, scalar(0.5, x.dtype)), y),),
 )
@@ -242,7 +242,7 @@ cbrt = unary(cbrt_p, "Cube root, elementwise; of negative numbers too.")
 
 nextafter_p = elementwise(
     "nextafter",
-    lambda xp, x, y: xp.nextafter(x, y),
+    "nextafter",
     over=dtypes.floats,
     half=False,
 )

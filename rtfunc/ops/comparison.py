@@ -21,28 +21,28 @@ def _comparison(name: str, kernel: Callable[..., Any], over: tuple[np.dtype, ...
 
 _ordered = (dtypes.bool_, *dtypes.numeric)
 
-eq_p = _comparison("eq", lambda xp, x, y: xp.equal(x, y), dtypes.everything)
+eq_p = _comparison("eq", "equal", dtypes.everything)
 eq = binary(eq_p, "x == y, elementwise.")
-ne_p = _comparison("ne", lambda xp, x, y: xp.not_equal(x, y), dtypes.everything)
+ne_p = _comparison("ne", "not_equal", dtypes.everything)
 ne = binary(ne_p, "x != y, elementwise.")
-lt_p = _comparison("lt", lambda xp, x, y: xp.less(x, y), _ordered)
+lt_p = _comparison("lt", "less", _ordered)
 lt = binary(lt_p, "x < y, elementwise.")
-le_p = _comparison("le", lambda xp, x, y: xp.less_equal(x, y), _ordered)
+le_p = _comparison("le", "less_equal", _ordered)
 le = binary(le_p, "x <= y, elementwise.")
-gt_p = _comparison("gt", lambda xp, x, y: xp.greater(x, y), _ordered)
+gt_p = _comparison("gt", "greater", _ordered)
 gt = binary(gt_p, "x > y, elementwise.")
-ge_p = _comparison("ge", lambda xp, x, y: xp.greater_equal(x, y), _ordered)
+ge_p = _comparison("ge", "greater_equal", _ordered)
 ge = binary(ge_p, "x >= y, elementwise.")
 
 _bits = (dtypes.bool_, *dtypes.integers)
 
-and_p = elementwise("and", lambda xp, x, y: xp.bitwise_and(x, y), over=_bits)
+and_p = elementwise("and", "bitwise_and", over=_bits)
 bitwise_and = binary(and_p, "x & y, elementwise, of integers or booleans.")
-or_p = elementwise("or", lambda xp, x, y: xp.bitwise_or(x, y), over=_bits)
+or_p = elementwise("or", "bitwise_or", over=_bits)
 bitwise_or = binary(or_p, "x | y, elementwise, of integers or booleans.")
-xor_p = elementwise("xor", lambda xp, x, y: xp.bitwise_xor(x, y), over=_bits)
+xor_p = elementwise("xor", "bitwise_xor", over=_bits)
 bitwise_xor = binary(xor_p, "x ^ y, elementwise, of integers or booleans.")
-not_p = elementwise("not", lambda xp, x: xp.invert(x), over=_bits)
+not_p = elementwise("not", "invert", over=_bits)
 bitwise_not = unary(not_p, "~x, elementwise, of integers or booleans.", inexact=False)
 
 

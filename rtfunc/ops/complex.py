@@ -90,9 +90,7 @@ def _conj_vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
     return primitive.bind(*operands), lambda ct: [conj(ct)]
 
 
-conj_p = elementwise(
-    "conj", lambda xp, x: xp.conj(x), over=dtypes.complexes, jvp=_linear_jvp, vjp=_conj_vjp
-)
+conj_p = elementwise("conj", "conj", over=dtypes.complexes, jvp=_linear_jvp, vjp=_conj_vjp)
 conj = unary(conj_p, "Complex conjugate.", inexact=False)
 
 
@@ -113,7 +111,7 @@ def _abs_vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
 
 abs_p = elementwise(
     "abs",
-    lambda xp, x: xp.abs(x),
+    "abs",
     over=dtypes.numeric,
     out=dtypes.real_of,
     jvp=_abs_jvp,

@@ -6,6 +6,7 @@ several operands calls first. Depends on `core`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,15 @@ _python_scalars = {
 
 def scalar(value: Any, dtype: np.dtype, weak_type: bool = False) -> Array:
     """A concrete 0-d Array."""
+    if type(value) is int and not weak_type:
+        return _integer(value, dtype)
     return Array(np.asarray(value, dtype), weak_type)
+
+
+@functools.lru_cache(maxsize=1024)
+def _integer(value: int, dtype: np.dtype) -> Array:
+    """A small constant such as 0, 1 or 2: Arrays do not change, so one of each will do."""
+    return Array(np.asarray(value, dtype))
 
 
 def as_array(operation: str, x: ArrayLike) -> Array:

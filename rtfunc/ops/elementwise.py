@@ -19,14 +19,16 @@ from rtfunc.core.aval import Aval, broadcast_shapes
 from rtfunc.core.batching import at_front
 from rtfunc.core.errors import ArgumentError, DtypeError, at_user_line
 from rtfunc.core.primitive import Primitive, add_tangents, no_jvp, no_vjp, primitives
+from rtfunc.core.trace import context
 from rtfunc.ops.convert import as_array, check_same_dtype, promote, promote_inexact
 
 Rule = Callable[..., Any]
+no_params: dict[str, Any] = {}
 
 
 def elementwise(
     name: str,
-    impl: Callable[..., Any],
+    impl: Callable[..., Any] | str,
     *,
     over: Sequence[np.dtype],
     derivatives: Sequence[Rule | None] = (),
@@ -38,7 +40,7 @@ def elementwise(
     """Make an elementwise primitive.
 
     Arguments:
-      impl: `impl(xp, *buffers)`.
+      impl: the name of a ufunc of NumPy and CuPy, or a function `impl(xp, *buffers)`.
       over: dtypes that operands may have.
       derivatives: for each operand `rule(t, out, *operands)`, or None where it is zero; nothing at all
         for an operation without derivative.
@@ -54,14 +56,20 @@ def elementwise(
         shape = broadcast_shapes(name, *(x.shape for x in operands))
         return Aval(shape, dtype if out is None else out(dtype))
 
+    kernel = _by_name(impl) if isinstance(impl, str) else impl
     return Primitive(
         name,
         infer=infer,
-        impl=_rounding_once(impl) if half else impl,
+        impl=_rounding_once(kernel) if half else kernel,
         jvp=jvp or (_jvp_from(derivatives) if derivatives else no_jvp),
         vjp=vjp or (_vjp_from(derivatives) if derivatives else no_vjp),
         batch=batch_elementwise,
+        ufunc=getattr(np, impl) if isinstance(impl, str) else None,
     )
+
+
+def _by_name(ufunc: str) -> Callable[..., Any]:
+    return lambda xp, *buffers: getattr(xp, ufunc)(*buffers)
 
 
 def _wrong_dtype(name: str, dtype: np.dtype, over: Sequence[np.dtype]) -> str:
@@ -188,6 +196,9 @@ def binary(primitive: Primitive, doc: str, *, inexact: bool = False) -> Callable
     def function(x: Any, y: Any, /, *, out: None = None) -> Array:
         if out is not None:
             raise refused_out(name)
+        if type(x) is Array and type(y) is Array and context.trace is None and not inexact:
+            if x._buffer.dtype is y._buffer.dtype:  # the quick way for what needs no preparation
+                return primitive.evaluate((x, y), no_params)
         if not (isinstance(x, Array) and isinstance(y, Array)) or x.dtype is not y.dtype:
             x, y = promote(name, x, y)
         if inexact and x.dtype.kind in "biu":

@@ -16,7 +16,7 @@ def _one(x: Any) -> Any:
 
 sin_p = elementwise(
     "sin",
-    lambda xp, x: xp.sin(x),
+    "sin",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: mul(t, cos(x)),),
 )
@@ -24,7 +24,7 @@ sin = unary(sin_p, "Sine of x in radians, elementwise.")
 
 cos_p = elementwise(
     "cos",
-    lambda xp, x: xp.cos(x),
+    "cos",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: neg(mul(t, sin(x))),),
 )
@@ -32,7 +32,7 @@ cos = unary(cos_p, "Cosine of x in radians, elementwise.")
 
 tan_p = elementwise(
     "tan",
-    lambda xp, x: xp.tan(x),
+    "tan",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: mul(t, add(_one(x), square(y))),),
 )
@@ -40,7 +40,7 @@ tan = unary(tan_p, "Tangent of x in radians, elementwise.")
 
 asin_p = elementwise(
     "asin",
-    lambda xp, x: xp.arcsin(x),
+    "arcsin",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: mul(t, rsqrt(_one_minus_square(x))),),
 )
@@ -48,7 +48,7 @@ asin = unary(asin_p, "Inverse sine, in radians, elementwise.")
 
 acos_p = elementwise(
     "acos",
-    lambda xp, x: xp.arccos(x),
+    "arccos",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: neg(mul(t, rsqrt(_one_minus_square(x)))),),
 )
@@ -56,7 +56,7 @@ acos = unary(acos_p, "Inverse cosine, in radians, elementwise.")
 
 atan_p = elementwise(
     "atan",
-    lambda xp, x: xp.arctan(x),
+    "arctan",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: div(t, add(_one(x), square(x))),),
 )
@@ -70,7 +70,7 @@ def _one_minus_square(x: Any) -> Any:
 
 atan2_p = elementwise(
     "atan2",
-    lambda xp, y, x: xp.arctan2(y, x),
+    "arctan2",
     over=dtypes.floats,
     derivatives=(
         lambda t, z, y, x: mul(t, div(x, add(square(x), square(y)))),
@@ -83,7 +83,7 @@ atan2 = binary(
 
 sinh_p = elementwise(
     "sinh",
-    lambda xp, x: xp.sinh(x),
+    "sinh",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: mul(t, cosh(x)),),
 )
@@ -91,7 +91,7 @@ sinh = unary(sinh_p, "Hyperbolic sine, elementwise.")
 
 cosh_p = elementwise(
     "cosh",
-    lambda xp, x: xp.cosh(x),
+    "cosh",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: mul(t, sinh(x)),),
 )
@@ -99,7 +99,7 @@ cosh = unary(cosh_p, "Hyperbolic cosine, elementwise.")
 
 tanh_p = elementwise(
     "tanh",
-    lambda xp, x: xp.tanh(x),
+    "tanh",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: mul(t, sub(_one(x), square(y))),),
 )
@@ -107,7 +107,7 @@ tanh = unary(tanh_p, "Hyperbolic tangent, elementwise.")
 
 asinh_p = elementwise(
     "asinh",
-    lambda xp, x: xp.arcsinh(x),
+    "arcsinh",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: mul(t, rsqrt(add(square(x), _one(x)))),),
 )
@@ -115,7 +115,7 @@ asinh = unary(asinh_p, "Inverse hyperbolic sine, elementwise.")
 
 acosh_p = elementwise(
     "acosh",
-    lambda xp, x: xp.arccosh(x),
+    "arccosh",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: mul(t, mul(rsqrt(sub(x, _one(x))), rsqrt(add(x, _one(x))))),),
 )
@@ -123,7 +123,7 @@ acosh = unary(acosh_p, "Inverse hyperbolic cosine, elementwise; NaN for real x b
 
 atanh_p = elementwise(
     "atanh",
-    lambda xp, x: xp.arctanh(x),
+    "arctanh",
     over=dtypes.inexacts,
     derivatives=(lambda t, y, x: div(t, _one_minus_square(x)),),
 )

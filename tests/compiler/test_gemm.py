@@ -149,6 +149,21 @@ def test_products_of_several_blocks(m, n, k, options):
     Case(contiguous_gemm(m, n, k, FLOAT32, **options)).check()
 
 
+@pytest.mark.parametrize("offset", [0, 4])
+def test_large_thin_products_are_stored_past_the_caches_where_the_output_is_aligned(offset):
+    spec = contiguous_gemm(260, 528, 1, FLOAT32, batch=32)
+    rng = np.random.default_rng(0)
+    lhs, rhs = (rng.standard_normal((32, 1, n)).astype("f") for n in (260, 528))
+    memory = np.zeros(32 * 260 * 528 + 64, "f")
+    start = -memory.ctypes.data % 64 // 4 + offset
+    out = memory[start : start + 32 * 260 * 528]
+    compiled(spec)(out, lhs, rhs)
+    expected = lhs.transpose(0, 2, 1) * rhs
+    np.testing.assert_array_equal(out.reshape(expected.shape), expected)
+    assert not memory[:start].any()
+    assert not memory[start + out.size :].any()
+
+
 def test_empty_and_zero_sizes():
     for m, n, k, batch in ((0, 3, 4, 0), (3, 0, 4, 0), (3, 4, 0, 0), (3, 4, 5, 0)):
         Case(contiguous_gemm(m, n, k, FLOAT32, batch=batch)).check()

@@ -9,11 +9,9 @@ import pytest
 from llvmlite import ir
 
 from rtfunc.compiler.cpu import engine, threads
-from rtfunc.compiler.cpu.pooling import (
-    WindowSpec,
-    emit_reduce_window,
-    emit_select_and_scatter_add,
-)
+from rtfunc.compiler.cpu.pooling import emit_reduce_window
+from rtfunc.compiler.cpu.pooling_derivative import emit_select_and_scatter_add
+from rtfunc.compiler.cpu.windows import WindowSpec
 from rtfunc.core import dtypes
 from rtfunc.ops import window
 from rtfunc.ops.convert import as_array

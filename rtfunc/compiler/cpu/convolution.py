@@ -312,9 +312,10 @@ class _Convolution:
         name = f"{self.name}.slab"
         function, inner = new_function(self.module, name, [pointer] * 2 + [i64] * len(moving))
         known = list(axes)
-        for i, first in zip(moving, function.args[2:]):
+        source, target, *firsts = function.args
+        for i, first in zip(moving, firsts):
             known[i] = replace(known[i], first=first)
-        emit_slab(inner, *function.args[:2], known, strides, self.plan.dtype)
+        emit_slab(inner, source, target, known, strides, self.plan.dtype)
         inner.b.ret_void()
         code.b.call(function, [lhs, slab, *(code.value(axes[i].first) for i in moving)])
 

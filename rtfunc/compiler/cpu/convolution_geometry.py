@@ -322,6 +322,8 @@ def _merge(outer: Dimension, inner: Dimension) -> Dimension | None:
     both = (outer, inner)
     if any(len(d.phases) != 1 or d.phases[0].base or d.dilation != 1 for d in both):
         return None
+    if any(d.phases[0].tap_count != d.taps for d in both):
+        return None
     pixels = all(d.taps == 1 and d.out == d.size and d.output_step == 1 for d in both)
     taps = all(d.out == 1 and d.taps == d.size and d.tap_step == 1 for d in both)
     size = outer.size * inner.size

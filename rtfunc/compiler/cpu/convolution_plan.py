@@ -150,6 +150,8 @@ class ConvolutionPlan:
     def _has_long_sums(self) -> bool:
         """Whether sums are cut into blocks of taps."""
         x = self.x
+        if not all(d.most_taps for d in x.dimensions):
+            return False
         few_pixels = x.taps > 8 * x.pixels * x.groups and x.taps > 1024
         # Where channels are contiguous, a block of few of them makes a poor slab.
         last = x.dimensions[-1] if x.dimensions else None

@@ -80,9 +80,9 @@ class TileEmitter:
             size = phase[i].out_count
             count: Index = size
             if block < dim.most_out:
-                whole = size % block == 0
-                count = block if whole else code.minimum(block, code.sub(size, firsts[i]))
-                if size < dim.most_out - dim.most_out % block:
+                if size == dim.most_out and size % block == 0:
+                    count = block
+                else:
                     count = code.maximum(code.minimum(block, code.sub(size, firsts[i])), 0)
             elements = unit if position == 0 else 1
             if elements > 1:
@@ -315,7 +315,7 @@ def _kernel(call: _Call, points: tuple[tuple[int, int, int], ...], last: bool) -
     if call.kind != "sum":
         source, place = (out, offset) if call.kind == "accumulate" else (patch, 0)
         start = _load_tile(code, source, place, partial_rows, owner)
-    if call.kind == "finish":
+    if call.kind == "finish" and start is not None:
         tile = _add_splits(code, start, patch, partial_rows, owner)
     else:
         levels, step = [], code.mul(width, function.args[6]) if taken else width

@@ -1,10 +1,12 @@
 """sort and top_k as native loops over rows.
 
 Keys become integers in the same order: of floats with NaN last and -0.0 equal to 0.0, of complex
-numbers the real part before the imaginary one; of top_k in the opposite order. A row is sorted by its
-least significant key first, stably, so that ties keep the order in which earlier steps put them: short
-rows by rank, long ones by radix (see `sorting`). The operands are then permuted. Rows are spread
-over the pool, each chunk with its own part of the scratch memory. Depends on `axis_loops`, `sorting`.
+numbers the real part before the imaginary one; of top_k in the opposite order. A row is sorted by
+its least significant key first, stably, so that ties keep the order in which earlier steps put them:
+short rows by rank, long ones by radix (see `sorting`). The operands are then permuted. For a few of
+many, the best elements of groups bound what can be among the results, and only what is within the
+bound is sorted. Rows are spread over the pool, each chunk with its own part of the scratch memory.
+Depends on `axis_loops`, `sorting`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from llvmlite import ir
 
 from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.axis_loops import around_axis, emit_items, stack_array
-from rtfunc.compiler.cpu.emission import Code, Index, i32, i64
+from rtfunc.compiler.cpu.emission import Code, Index, i1, i32, i64
 from rtfunc.compiler.cpu.sorting import emit_radix, emit_rank, most_ranked, rank_room
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
@@ -27,6 +29,7 @@ i8 = ir.IntType(8)
 _MOST_ON_STACK = 48 << 10
 _CHUNKS = 8
 _VECTOR = 16
+_FEWEST_GROUPS, _MOST_GROUPS = 4 * _VECTOR, 32 * _VECTOR
 
 #: Bits of infinity.
 _INFINITY = {
@@ -76,6 +79,16 @@ class SortSpec:
     def is_ranked(self) -> bool:
         """Whether rows are sorted by rank."""
         return self.sizes[1] <= most_ranked(self.bits)
+
+    @property
+    def groups(self) -> int:
+        """Into how many groups a row is cut to see which few of its elements can be among the largest;
+        0 where rows are sorted whole."""
+        _, n, inner = self.sizes
+        if not self.descending or inner > 1 or len(self.parts) > 1 or self.is_ranked:
+            return 0
+        groups = max(_FEWEST_GROUPS, 1 << (4 * self.keep - 1).bit_length())
+        return groups if groups <= _MOST_GROUPS and n >= 8 * groups else 0
 
     @property
     def row_bytes(self) -> int:
@@ -291,8 +304,11 @@ class _Printer:
         b, spec = code.b, self.spec
         elements = self.scratch
         spare = code.at(self.scratch, spec.row_bytes // 2, i8)
+        count: Index = self.n
         for number, part in enumerate(spec.parts):
-            if number == 0 and self._is_contiguous(part):
+            if spec.groups:
+                count = self._fill_candidates(code, start, part, elements)
+            elif number == 0 and self._is_contiguous(part):
                 self._fill_vectors(code, start, part, elements)
             else:
                 with code.loop(self.n) as i:
@@ -302,7 +318,7 @@ class _Printer:
                         index = b.zext(b.load(self._index_part(code, place), typ=i32), i64)
                     raw = self._raw(code, part, self._place(code, start, index))
                     self._store_element(b, self._key_of(b, raw, part[2], False), index, place)
-            found = emit_radix(code, spec.bits, part[2].itemsize, elements, spare, self.n)
+            found = emit_radix(code, spec.bits, part[2].itemsize, elements, spare, count)
             spare = b.select(b.icmp_unsigned("==", found, elements), spare, elements)
             elements = found
         with code.loop(spec.keep) as i:
@@ -347,6 +363,87 @@ class _Printer:
             fill(i, _VECTOR)
         if whole < self.n:
             fill(whole, self.n - whole)
+
+    # A few of many.
+
+    def _fill_candidates(
+        self, code: Code, start: Index, part: tuple[int, int, np.dtype], elements: ir.Value
+    ) -> ir.Value:
+        """Elements of what can be among the first; how many these are, at least the ones that are."""
+        b, groups = code.b, self.spec.groups
+        of = ir.VectorType(self.key, _VECTOR)
+        align = self.spec.bits // 8
+        best = stack_array(code, self.key, groups)
+        ranks = stack_array(code, self.key, groups)
+        last = ir.Constant(of, [(1 << (self.spec.bits - 1)) - 1] * _VECTOR)
+        count = code.slot(i64)
+
+        def keys(i: Index, valid: int = _VECTOR) -> ir.Value:
+            raw = self._raw_vector(code, part, code.add(start, i), valid)
+            return self._key_of(b, raw, part[2], True)
+
+        with code.loop(groups, 0, _VECTOR) as group:
+            b.store(last, code.at(best, group, self.key), align=align)
+        with (
+            code.loop(self.n // groups * groups, 0, groups) as first,
+            code.loop(groups, 0, _VECTOR) as group,
+        ):
+            place = code.at(best, group, self.key)
+            old, new = b.load(place, typ=of, align=align), keys(code.add(first, group))
+            b.store(b.select(b.icmp_signed("<", new, old), new, old), place, align=align)
+        # As many groups as results have an element at least as good as the bound.
+        emit_rank(code, self.spec.bits, best, ranks, groups)
+        bound = code.slot(self.key)
+        with code.loop(groups) as group:
+            rank = b.load(code.at(ranks, group, self.key), typ=self.key)
+            with code.when(b.icmp_signed("==", rank, self.key(self.spec.keep - 1))):
+                b.store(b.load(code.at(best, group, self.key), typ=self.key), bound)
+        limit = code.splat(b.load(bound, typ=self.key), _VECTOR)
+        b.store(i64(0), count)
+
+        def collect(i: Index, valid: int) -> None:
+            within = b.icmp_signed("<=", keys(i, valid), limit)
+            if valid < _VECTOR:
+                within = b.and_(within, code.lane_mask(valid, _VECTOR))
+            found = b.bitcast(within, ir.IntType(_VECTOR))
+            with code.when(b.icmp_unsigned("!=", found, found.type(0))):
+                self._append(code, start, part, elements, count, i, b.zext(found, i64))
+
+        whole = self.n // _VECTOR * _VECTOR
+        with code.loop(whole, 0, _VECTOR) as i:
+            collect(i, _VECTOR)
+        if whole < self.n:
+            collect(whole, self.n - whole)
+        return b.load(count, typ=i64)
+
+    def _append(
+        self,
+        code: Code,
+        start: Index,
+        part: tuple[int, int, np.dtype],
+        elements: ir.Value,
+        count: ir.Value,
+        first: Index,
+        lanes: ir.Value,
+    ) -> None:
+        """Add the elements whose bits are set in `lanes`, in their order."""
+        b = code.b
+        before = b.block
+        body, done = b.append_basic_block("lane"), b.append_basic_block("lanes_done")
+        b.branch(body)
+        b.position_at_end(body)
+        rest = b.phi(i64)
+        rest.add_incoming(lanes, before)
+        lane = code.intrinsic("llvm.cttz.i64", i64, rest, ir.Constant(i1, 0))
+        index = code.value(code.add(first, lane))
+        at = b.load(count, typ=i64)
+        key = self._key_of(b, self._raw(code, part, code.add(start, index)), part[2], False)
+        self._store_element(b, key, index, code.at(elements, at, self.element))
+        b.store(b.add(at, i64(1)), count)
+        left = b.and_(rest, b.sub(rest, i64(1)))
+        rest.add_incoming(left, b.block)
+        b.cbranch(b.icmp_unsigned("!=", left, i64(0)), body, done)
+        b.position_at_end(done)
 
     # Results.
 
