@@ -25,6 +25,7 @@ elementwise_cost = {
     **dict.fromkeys("erf erfc erf_inv atan2 pow logaddexp".split(), 24),
     "integer_pow": 3,
     "threefry2x32": 60,
+    "normal_from_uniform": 48,
     "bitcast": 1,
     "fma": 2,
 }

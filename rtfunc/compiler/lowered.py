@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from rtfunc.compiler.complex_parts import complex_parts
 from rtfunc.compiler.graph_passes import optimize, without_markers
 from rtfunc.compiler.inline import (
     canonical,
@@ -44,7 +45,10 @@ def lower(graph: Graph, scratch_bytes: Callable[[Equation], int] = lambda e: 0) 
 
     `scratch_bytes` says how much memory the back end needs for a call while it runs.
     """
-    return _finish(schedule(_prepared(inline_calls(optimize(graph))), absorbs), scratch_bytes)
+    return _finish(
+        schedule(_prepared(inline_calls(optimize(complex_parts(optimize(graph))))), absorbs),
+        scratch_bytes,
+    )
 
 
 def _prepared(graph: Graph) -> Graph:

@@ -100,7 +100,10 @@ class VectorAccess:
         if not native:
             value = to_memory(b, value, dtype)
         count = self._tail(span, k)
-        if count == self.lanes:
+        if count == 1 < self.lanes:
+            # LLVM stores too many bytes for a truncated vector of which the mask leaves one lane.
+            b.store(b.extract_element(value, ir.IntType(32)(0)), address)
+        elif count == self.lanes:
             b.store(value, address, align=max(1, bytes_of(element)))
         else:
             self._intrinsic(

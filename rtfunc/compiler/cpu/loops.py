@@ -49,7 +49,7 @@ _MAP_BLOCK = 4096
 
 _heavy = frozenset(
     "exp exp2 expm1 log log2 log10 log1p logistic tanh sin cos tan asin acos atan atan2 sinh cosh asinh "
-    "acosh atanh cbrt erf erfc erf_inv pow div sqrt rsqrt threefry2x32".split()
+    "acosh atanh cbrt erf erfc erf_inv pow div sqrt rsqrt threefry2x32 normal_from_uniform".split()
 )
 
 
@@ -84,11 +84,15 @@ def collapse(kernel: Kernel) -> Kernel:
 
     domain = tuple(int(np.prod([kernel.domain[a] for a in g])) for g in groups)
     reduced = tuple(kernel.reduced[g[0]] for g in groups)
+    copies: dict[Node, Node] = {}
     for node in kernel.nodes:
-        if node.op in ("load", "index"):
-            node.params["offset"] = joined(node.params["offset"])
-    stores = [Store(s.node, s.variable, joined(s.offset)) for s in kernel.stores]
-    return Kernel(domain, reduced, kernel.nodes, stores, kernel.name)
+        params = node.params
+        if "offset" in params:
+            params = {**params, "offset": joined(params["offset"])}
+        args = [copies[a] for a in node.args]
+        copies[node] = Node(node.op, args, node.dtype, params, node.full, node.stage, node.number)
+    stores = [Store(copies[s.node], s.variable, joined(s.offset)) for s in kernel.stores]
+    return Kernel(domain, reduced, list(copies.values()), stores, kernel.name)
 
 
 def emit_kernel(
