@@ -28,6 +28,7 @@ from rtfunc.compiler.inspect import (
     memory_analysis,
 )
 from rtfunc.compiler.lowered import Lowered, lower
+from rtfunc.compiler.memory import ALIGNMENT
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.core.graph import Graph
@@ -90,7 +91,7 @@ class Executable:
         ]
         self._weak = [a.weak_type for a in graph.out_avals]
         self.arena_bytes = printed.arena_bytes
-        self._arenas: list[np.ndarray] = []
+        self._arenas: list[tuple[np.ndarray, int]] = []
         self._failures: dict[int, BaseException] = {}
         # ctypes makes this a C function, which takes the GIL when it is called.
         self._host = _HostFunction(_host_runner(printed.hosts, self._failures))
@@ -132,17 +133,24 @@ class Executable:
         try:
             arena = self._arenas.pop()
         except IndexError:
-            arena = new_buffer((self.arena_bytes,), np.dtype(np.uint8))
+            arena = _new_arena(self.arena_bytes)
         try:
-            status = self._entry(*buffers, *self._constants, *outs, arena, *self._tail)
+            status = self._entry(*buffers, *self._constants, *outs, arena[1], *self._tail)
         except (ValueError, TypeError):
             # Not contiguous, misaligned, or of a subclass of ndarray.
             buffers = [np.require(b, requirements=["C", "A", "E"]) for b in buffers]
-            status = self._entry(*buffers, *self._constants, *outs, arena, *self._tail)
+            status = self._entry(*buffers, *self._constants, *outs, arena[1], *self._tail)
         self._arenas.append(arena)
         if status:
             raise self._failures.pop(threading.get_ident())
         return [Array(o, weak) for o, weak in zip(outs, self._weak)]
+
+
+def _new_arena(size: int) -> tuple[np.ndarray, int]:
+    """Memory for one call's arena, and the first address in it that a vector register likes."""
+    memory = new_buffer((size + ALIGNMENT,), np.dtype(np.uint8))
+    address = memory.ctypes.data
+    return memory, address + -address % ALIGNMENT
 
 
 def _host_runner(

@@ -293,11 +293,12 @@ class _Printer:
         if found is None:
             return False
         template, spec = found
-        known = self.kernels.get(spec)
+        key = call.equation.primitive.name, spec
+        known = self.kernels.get(key)
         if known is None:
             known = Emitted(f"{call.equation.primitive.name}_{len(self.kernels)}", 1, 1)
             template.emit(self.module, known.name, spec, self.vector_bytes)
-            self.kernels[spec] = known
+            self.kernels[key] = known
         outs = [self._pointer(program, v) for v in call.equation.outputs]
         operands = [self._pointer(program, v) for v, _ in call.operands]
         self._fill([*outs, *operands, workspace])

@@ -19,8 +19,18 @@ from llvmlite import ir
 
 from rtfunc.compiler.cpu.arg_reduce import arg_reduce_spec, emit_arg_reduce
 from rtfunc.compiler.cpu.cumulative import cumulative_spec, emit_cumulative
+from rtfunc.compiler.cpu.pooling_derivative import emit_select_and_scatter_add
 from rtfunc.compiler.cpu.scatter import emit_scatter, scatter_spec
 from rtfunc.compiler.cpu.sort import emit_sort, sort_scratch_bytes, sort_spec
+from rtfunc.compiler.cpu.window_calls import (
+    convolution_spec,
+    emit_conv,
+    emit_window,
+    from_table,
+    reduce_window_spec,
+    scratch_of,
+    select_and_scatter_spec,
+)
 from rtfunc.core.graph import Equation
 
 
@@ -49,6 +59,18 @@ templates: dict[str, Template] = {
     ),
     **dict.fromkeys(("argmax", "argmin"), Template(arg_reduce_spec, emit_arg_reduce)),
     **dict.fromkeys(("sort", "top_k"), Template(sort_spec, emit_sort, sort_scratch_bytes)),
+    "conv_general_dilated": Template(
+        convolution_spec, from_table(emit_conv, 2), scratch_of(emit_conv)
+    ),
+    **dict.fromkeys(
+        ("reduce_window_max", "reduce_window_min", "reduce_window_sum"),
+        Template(reduce_window_spec, from_table(emit_window, 1), scratch_of(emit_window)),
+    ),
+    "select_and_scatter_add": Template(
+        select_and_scatter_spec,
+        from_table(emit_select_and_scatter_add, 2),
+        scratch_of(emit_select_and_scatter_add),
+    ),
 }
 
 
