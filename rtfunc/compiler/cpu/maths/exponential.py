@@ -74,9 +74,7 @@ def exp(x: Lanes) -> Lanes:
     """
     low, high = EXP_RANGE[x.bits]
     vanishes = x < low
-    r, stored = reduce_exponent(
-        vanishes.select(0.0, x).at_most(high), 2 * EXPONENT_BIAS[x.bits]
-    )
+    r, stored = reduce_exponent(vanishes.select(0.0, x).at_most(high), 2 * EXPONENT_BIAS[x.bits])
     first, second = halved_powers_of_two(stored)
     return vanishes.select(0.0, exp_of_remainder(r) * first * second)
 
