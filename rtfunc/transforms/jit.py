@@ -16,7 +16,13 @@ from rtfunc.compiler.graph_passes import optimize
 from rtfunc.core import pytree
 from rtfunc.core.array import Array, DonatedBuffer
 from rtfunc.core.aval import Aval
-from rtfunc.core.errors import ArgumentError, TransformError, UnhashableError, at_user_line
+from rtfunc.core.errors import (
+    ArgumentError,
+    TransformError,
+    UnhashableError,
+    UnsupportedError,
+    at_user_line,
+)
 from rtfunc.core.execution import default_backend, executor_of
 from rtfunc.core.graph import Graph
 from rtfunc.core.interning import distinct
@@ -284,10 +290,18 @@ class Lowered:
         return self._entry.staged.out_tree
 
     def as_text(self, stage: str = "graph") -> str:
-        """The program as text; `stage` is "graph"."""
-        if stage != "graph":
-            raise ArgumentError(at_user_line(f"as_text shows 'graph', not {stage!r}."))
-        return str(self.graph)
+        """The program as text at a `stage` of compilation.
+
+        "graph" is the optimised Graph, "kernels" its loops as they were fused, "llvm" the code that is
+        compiled and "asm" the machine's instructions. The reference backend has a Graph only.
+        """
+        if stage == "graph":
+            return str(self.graph)
+        if stage not in ("kernels", "llvm", "asm"):
+            raise ArgumentError(
+                at_user_line(f"as_text shows 'graph', 'kernels', 'llvm' or 'asm', not {stage!r}.")
+            )
+        return self.compile()._native(f"as_text({stage!r})").as_text(stage)
 
     def compile(self) -> Compiled:
         """The executable."""
@@ -301,6 +315,25 @@ class Compiled:
         self._lowered = lowered
         jitted = lowered._jitted
         self._executable = lowered._entry.executable(jitted.backend or default_backend())
+
+    def _native(self, asked: str) -> Any:
+        if not hasattr(self._executable, "as_text"):
+            raise UnsupportedError(
+                at_user_line(f"{asked} is of native code, which this backend does not make.")
+            )
+        return self._executable
+
+    def memory_analysis(self) -> Any:
+        """Bytes of arguments, outputs, constants, and of the arena that intermediate results share."""
+        return self._native("memory_analysis()").memory_analysis()
+
+    def cost_analysis(self) -> Any:
+        """Floating-point operations, and bytes read and written, of one call: an estimate."""
+        return self._native("cost_analysis()").cost_analysis()
+
+    def compile_stats(self) -> Any:
+        """Seconds by stage of compilation, and whether the code came from the disk cache."""
+        return self._native("compile_stats()").stats
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run; raises `TransformError` for arguments of another signature, static ones included."""

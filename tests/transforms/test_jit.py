@@ -453,3 +453,30 @@ def test_as_jax_counts():
             g(x), g(x, n=2), g(x, n=3)
         counts.append(f.count)
     assert counts[0] == counts[1]
+
+
+def test_native_programs_show_their_stages_and_costs():
+    compiled = (
+        rf.jit(lambda x: rnp.sum(rnp.exp(x) * 2.0, axis=1)).lower(np.ones((8, 4), "f4")).compile()
+    )
+    lowered = compiled._lowered
+    assert "exp" in lowered.as_text("graph")
+    assert "reduce_sum" in lowered.as_text("kernels")
+    assert "define" in lowered.as_text("llvm")
+    assert "ret" in lowered.as_text("asm")
+    memory = compiled.memory_analysis()
+    assert (memory.arguments, memory.outputs) == (8 * 4 * 4, 8 * 4)
+    cost = compiled.cost_analysis()
+    assert cost.flops >= 8 * 4 * 2
+    assert cost.bytes == memory.arguments + memory.outputs
+    assert compiled.compile_stats().steps == 1
+
+
+def test_stages_that_do_not_exist_are_refused():
+    lowered = rf.jit(lambda x: x + 1, backend="reference").lower(1.0)
+    with pytest.raises(errors.ArgumentError, match="'kernels', 'llvm' or 'asm', not 'c'"):
+        lowered.as_text("c")
+    with pytest.raises(errors.UnsupportedError, match="which this backend does not make"):
+        lowered.as_text("llvm")
+    with pytest.raises(errors.UnsupportedError, match="memory_analysis"):
+        lowered.compile().memory_analysis()
