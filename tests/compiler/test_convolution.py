@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import engine, threads
+from rtfunc.compiler.cpu import convolution_plan, engine, threads
 from rtfunc.compiler.cpu.convolution import emit_convolution
 from rtfunc.compiler.cpu.convolution_geometry import ConvolutionSpec
 from rtfunc.compiler.cpu.scalars import call_intrinsic
@@ -175,6 +175,48 @@ def test_random_convolutions_equal_the_eager_primitive(spatial, layout, seed):
             continue
         check(spec)
         done += 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_schedule_on_small_convolutions(monkeypatch, seed):
+    # With small limits, slabs, blocks of taps and of pixels and their last parts all occur.
+    rng = np.random.default_rng((9, seed))
+    done = 0
+    while done < 8:
+        spatial = int(rng.integers(1, 4))
+        spec = random_spec(rng, spatial, "float64", None, (0, 60, 16, 7)[spatial])
+        if spec is None or spec.multiply_adds > 1e6:
+            continue
+        for name, values in (
+            ("_MOST_TAPS", (20, 200)),
+            ("_SLAB_BYTES", (2000, 20000)),
+            ("_TAP_BLOCK", (8, 40)),
+            ("_FEWEST_PIXELS", (3, 20)),
+        ):
+            monkeypatch.setattr(convolution_plan, name, int(rng.choice(values)))
+        check(spec)
+        done += 1
+
+
+def test_dilated_inputs_of_which_some_outputs_meet_nothing():
+    order, channels = (0, 1, 2), (0, 2, 1)
+    for lhs, rhs, numbers, strides, pads, base, apart in (
+        # No position at all, one in three, blocks that end before the longest phase does.
+        ((2, 64, 5), (1, 5, 17), (channels, (2, 1, 0), channels), 3, (2, -1), 3, 1),
+        ((3, 4, 8), (6, 4, 1), (order, order, order), 1, (1, -1), 3, 1),
+        ((1, 3, 21), (2, 3, 4), (order, order, order), 1, (2, 1), 4, 2),
+    ):
+        check(
+            ConvolutionSpec(
+                lhs, rhs, (strides,), (pads,), (base,), (apart,), *numbers, np.dtype("float64")
+            )
+        )
+
+
+def test_other_dtypes_are_refused():
+    spec = simple_spec(1, 4, 2, 2, 3, dtype=np.dtype("int32"))
+    with pytest.raises(ValueError, match="int32"):
+        emit_convolution(ir.Module("test"), "convolution", spec)
 
 
 def layouts(name):

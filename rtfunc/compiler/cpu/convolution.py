@@ -32,6 +32,7 @@ from rtfunc.compiler.cpu.emission import (
     Code,
     Emitted,
     Index,
+    check_float,
     i64,
     new_function,
     pointer,
@@ -61,7 +62,11 @@ def emit_convolution(
         workers: the most threads that a call will run on; scratch memory is for so many.
 
     Results do not depend on the number of threads.
+
+    Raises:
+        ValueError: the dtype is not one of floating-point numbers.
     """
+    check_float("a native convolution", spec.dtype)
     if math.prod(spec.out_shape) == 0:
         function, code = new_function(module, name, [pointer] * 4)
         code.b.ret_void()

@@ -398,3 +398,9 @@ def compute_dtype(dtype: np.dtype) -> np.dtype:
 def compute_type(dtype: np.dtype) -> ir.Type:
     """The LLVM type of one value in which `dtype` is computed."""
     return register_type(compute_dtype(dtype))
+
+
+def check_float(what: str, dtype: np.dtype) -> None:
+    """Raise `ValueError` where `dtype` is not one of floats."""
+    if not dtypes.is_float(dtype):
+        raise ValueError(f"{what} computes with floating-point numbers, not {dtype}")

@@ -27,6 +27,7 @@ from rtfunc.compiler.cpu.emission import (
     Code,
     Emitted,
     Index,
+    check_float,
     compute_dtype,
     compute_type,
     i64,
@@ -160,7 +161,11 @@ def emit_gemm(
         spec: what to compute.
         epilogue: applied to every sum (with the old output, where it is accumulated) before it is
             stored; the feature of a position is the column n.
+
+    Raises:
+        ValueError: the dtype is not one of floating-point numbers.
     """
+    check_float("a native matrix product", spec.dtype)
     if 0 in (spec.m, spec.n, *spec.batch):
         function, code = new_function(module, name, [pointer] * 4)
         code.b.ret_void()
