@@ -129,7 +129,7 @@ class Primitive:
     def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Compute at once on concrete Arrays."""
         if self.ufunc is not None:
-            out = self._evaluate_ufunc(args)
+            out = self._evaluate_ufunc(self.ufunc, args)
             if out is not None:
                 return out
         buffers = tuple([a._buffer for a in args])
@@ -167,7 +167,7 @@ class Primitive:
             return [Array(as_buffer(o)) for o in out]
         return Array(as_buffer(out))
 
-    def _evaluate_ufunc(self, args: Sequence[Any]) -> Array | None:
+    def _evaluate_ufunc(self, ufunc: np.ufunc, args: Sequence[Any]) -> Array | None:
         """The result for NumPy operands of four or more bytes; None leaves others to `impl`."""
         first = args[0]
         buffer = first._buffer
@@ -175,14 +175,14 @@ class Primitive:
             return None
         try:
             if len(args) == 1:
-                out = context.quiet(self.ufunc, buffer)
+                out = context.quiet(ufunc, buffer)
                 weak = first._weak
             else:
                 second = args[1]
                 other = second._buffer
                 if type(other) is not np.ndarray:
                     return None
-                out = context.quiet(self.ufunc, buffer, other)
+                out = context.quiet(ufunc, buffer, other)
                 weak = first._weak and second._weak
         except Exception:
             return None

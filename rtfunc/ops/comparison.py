@@ -5,7 +5,6 @@ Depends on `elementwise`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from rtfunc.core.primitive import Primitive
 from rtfunc.ops.elementwise import binary, elementwise, unary
 
 
-def _comparison(name: str, kernel: Callable[..., Any], over: tuple[np.dtype, ...]) -> Primitive:
+def _comparison(name: str, kernel: str, over: tuple[np.dtype, ...]) -> Primitive:
     return elementwise(name, kernel, over=over, out=lambda dtype: dtypes.bool_, half=False)
 
 
