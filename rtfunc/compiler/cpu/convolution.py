@@ -4,9 +4,9 @@
 
 The kernel's elements are packed into panels (see `packing`); the input's are read where they lie, or from
 a slab, a padded copy of the piece that is worked on. No matrix of patches is ever made: the address of an
-input element is affine in q and j, so a register tile takes its rows at constant distances. Either of
-three axes is laid along vectors: output features ("features"), pixels of an output row where there are
-few features ("pixels"), or groups of a depthwise convolution in a channels-last layout ("groups").
+input element is affine in q and j, so a register tile takes its rows at constant distances. One of three
+axes is laid along vectors: output features ("features"), pixels of an output row where there are few
+features ("pixels"), or the groups of a depthwise convolution ("groups").
 
 Where sums are short, each piece of the output is summed up at once ("by pixels"). Where they are long and
 the output is small, as in the gradient by the kernel, the taps are cut into blocks, a fixed number of

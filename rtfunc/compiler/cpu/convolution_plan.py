@@ -20,9 +20,9 @@ from rtfunc.compiler.cpu.packing import slab_strides
 from rtfunc.compiler.cpu.register_tile import balanced, lanes_of, most_rows, vector_registers
 
 _SLAB_BYTES = 256 << 10
-_FEWEST_PIXELS = 196
+_FEWEST_PIXELS = 98
 _MOST_PIXELS = 4096
-_MOST_TAPS = 2048
+_MOST_TAPS = 8192
 _TAP_BLOCK = 256
 _PARTIAL_BYTES = 16 << 20
 
@@ -106,7 +106,7 @@ class ConvolutionPlan:
         if self.mode == "groups":
             self.columns = min(count, 2)
         self.width = self.columns * lanes
-        self.rows = min(most_rows(self.columns), 16)
+        self.rows = min(most_rows(self.columns), 28)
         if self.mode == "groups":
             self.rows = min(self.rows, 8)
 
