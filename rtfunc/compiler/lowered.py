@@ -18,7 +18,7 @@ from rtfunc.compiler.inline import (
 )
 from rtfunc.compiler.joins import join_pads
 from rtfunc.compiler.kernel import Affine
-from rtfunc.compiler.memory import Plan, lifetimes, plan_memory
+from rtfunc.compiler.memory import Plan, aligned, lifetimes, plan_memory
 from rtfunc.compiler.schedule import Call, Program, schedule
 from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
@@ -122,17 +122,13 @@ def workspace_bytes(call: Call, inner: list[Lowered]) -> int:
 
 def workspace_parts(call: Call, inner: list[Lowered]) -> list[int]:
     """Sizes in bytes of the parts of a call's workspace, in order."""
-    parts = [_aligned(part.plan.size) for part in inner]
+    parts = [aligned(part.plan.size) for part in inner]
     copies = {"scan": 1, "while": 2}.get(call.equation.primitive.name, 0)
     for aval in carry_avals(call.equation) * copies:
-        parts.append(_aligned(aval.size * aval.dtype.itemsize))
+        parts.append(aligned(aval.size * aval.dtype.itemsize))
     if call.equation.primitive.name == "while":
-        parts.append(_aligned(1))
+        parts.append(aligned(1))
     return parts
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 64) * 64
 
 
 def absorbs(equation: Equation, position: int, offset: Affine) -> bool:

@@ -40,12 +40,12 @@ def plan_memory(
     for variable, (first, last) in lives.items():
         if variable not in fixed:
             size = variable.aval.size * variable.aval.dtype.itemsize
-            blocks.append((_aligned(size), first, last, variable))
+            blocks.append((aligned(size), first, last, variable))
     for number, step in enumerate(program.steps):
         if isinstance(step, Call):
             size = workspace_bytes(step)
             if size:
-                blocks.append((_aligned(size), number, number, number))
+                blocks.append((aligned(size), number, number, number))
     offsets: dict[Variable, int] = {}
     workspaces: dict[int, int] = {}
     placed: list[tuple[int, int, int, int]] = []  # offset, end, first step, last step
@@ -68,7 +68,8 @@ def plan_memory(
     return Plan(total, offsets, workspaces)
 
 
-def _aligned(size: int) -> int:
+def aligned(size: int) -> int:
+    """The bytes that a block of `size` bytes takes in an arena."""
     return max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
 
 

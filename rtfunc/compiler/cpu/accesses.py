@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from llvmlite import ir
 
+from rtfunc.compiler.cpu.maths.lanes import intrinsic_suffix
 from rtfunc.compiler.cpu.scalars import (
+    call_intrinsic,
     from_memory,
     literal,
     memory_type,
@@ -77,11 +79,11 @@ class VectorAccess:
         if count == self.lanes:
             value = b.load(address, typ=of, align=max(1, bytes_of(element)))
         else:
-            value = self._intrinsic(
-                f"llvm.masked.load.{suffix(of)}.p0",
+            value = call_intrinsic(
+                b,
+                f"llvm.masked.load.{intrinsic_suffix(of)}.p0",
                 of,
                 [address, ir.IntType(32)(bytes_of(element)), self._mask(count), literal(of, 0)],
-                immediate=1,
             )
         return value if native else from_memory(b, value, dtype)
 
@@ -106,21 +108,12 @@ class VectorAccess:
         elif count == self.lanes:
             b.store(value, address, align=max(1, bytes_of(element)))
         else:
-            self._intrinsic(
-                f"llvm.masked.store.{suffix(of)}.p0",
+            call_intrinsic(
+                b,
+                f"llvm.masked.store.{intrinsic_suffix(of)}.p0",
                 ir.VoidType(),
                 [value, address, ir.IntType(32)(bytes_of(element)), self._mask(count)],
-                immediate=2,
             )
-
-    def _intrinsic(
-        self, name: str, result: ir.Type, args: Sequence[ir.Value], immediate: int | None = None
-    ) -> ir.Value:
-        function = self.module.globals.get(name)
-        if function is None:
-            signature = ir.FunctionType(result, [a.type for a in args])
-            function = ir.Function(self.module, signature, name)
-        return self.b.call(function, args)
 
 
 def register_bytes(dtype: np.dtype) -> int:
@@ -133,10 +126,3 @@ def bytes_of(of: ir.Type) -> int:
     if isinstance(of, ir.IntType):
         return max(1, of.width // 8)
     return {ir.HalfType: 2, ir.FloatType: 4, ir.DoubleType: 8}[type(of)]
-
-
-def suffix(of: ir.Type) -> str:
-    """How LLVM spells a type in the name of an overloaded intrinsic."""
-    if isinstance(of, ir.VectorType):
-        return f"v{of.count}{suffix(of.element)}"
-    return of.intrinsic_name

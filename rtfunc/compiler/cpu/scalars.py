@@ -14,6 +14,7 @@ import numpy as np
 from llvmlite import ir
 
 from rtfunc.compiler.cpu.maths import FUNCTIONS, integer_pow
+from rtfunc.compiler.cpu.maths.lanes import intrinsic_suffix
 from rtfunc.compiler.cpu.maths.normal import inverse_of_uniform, normal_from_uniform
 from rtfunc.compiler.cpu.maths.table import emitter
 from rtfunc.core import dtypes
@@ -115,12 +116,6 @@ def call_intrinsic(
     return b.call(function, args)
 
 
-def _suffix(of: ir.Type) -> str:
-    if isinstance(of, ir.VectorType):
-        return f"v{of.count}{_suffix(of.element)}"
-    return of.intrinsic_name
-
-
 class Operation:
     """What an emitter gets: builder, operands, their dtype, the result's dtype, params."""
 
@@ -158,7 +153,9 @@ class Operation:
     def intrinsic(self, name: str, *args: ir.Value) -> ir.Value:
         """LLVM's intrinsic `name` for the operands' type."""
         args = args or tuple(self.args)
-        return call_intrinsic(self.b, f"llvm.{name}.{_suffix(args[0].type)}", args[0].type, args)
+        return call_intrinsic(
+            self.b, f"llvm.{name}.{intrinsic_suffix(args[0].type)}", args[0].type, args
+        )
 
 
 Emitter = Callable[[Operation], ir.Value]
@@ -301,7 +298,7 @@ def _intrinsic(name: str) -> Emitter:
 
 
 def _leading_zeros(o: Operation) -> ir.Value:
-    name = f"llvm.ctlz.{_suffix(o.type)}"
+    name = f"llvm.ctlz.{intrinsic_suffix(o.type)}"
     return call_intrinsic(o.b, name, o.type, [o.args[0], ir.Constant(i1, 0)])
 
 
@@ -353,7 +350,7 @@ def convert(b: ir.IRBuilder, x: ir.Value, source: np.dtype, target: np.dtype) ->
         return rounded(b, value, target) if target in _narrow else value
     if dtypes.is_float(source):
         kind = "fptosi" if dtypes.kind(target) == "signed" else "fptoui"
-        name = f"llvm.{kind}.sat.{_suffix(out)}.{_suffix(x.type)}"
+        name = f"llvm.{kind}.sat.{intrinsic_suffix(out)}.{intrinsic_suffix(x.type)}"
         return call_intrinsic(b, name, out, [x])
     old = 1 if source == dtypes.bool_ else source.itemsize * 8
     new = target.itemsize * 8
@@ -383,7 +380,7 @@ def _log_add_exp(o: Operation) -> ir.Value:
     largest = _extremum(">")(o)
     equal = b.fcmp_ordered("==", x, y)
     gap = b.select(equal, o.number(0), b.fsub(x, y))
-    below = b.fneg(call_intrinsic(b, f"llvm.fabs.{_suffix(o.type)}", o.type, [gap]))
+    below = b.fneg(call_intrinsic(b, f"llvm.fabs.{intrinsic_suffix(o.type)}", o.type, [gap]))
     return b.fadd(largest, FUNCTIONS["log1p"](b, FUNCTIONS["exp"](b, below)))
 
 
@@ -402,7 +399,7 @@ def threefry(b: ir.IRBuilder, key: Sequence[ir.Value], x: Sequence[ir.Value]) ->
     keys = [*key, b.xor(b.xor(key[0], key[1]), literal(of, 0x1BD11BDA))]
     x0, x1 = b.add(x[0], keys[0]), b.add(x[1], keys[1])
     rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
-    name = f"llvm.fshl.{_suffix(of)}"
+    name = f"llvm.fshl.{intrinsic_suffix(of)}"
     for group in range(5):
         for rotation in rotations[group % 2]:
             x0 = b.add(x0, x1)

@@ -40,19 +40,17 @@ class Template:
 
     Attributes: spec: its parameters from an equation, or None if it has no native form; emit:
     `emit(module, name, spec, vector_bytes)` prints the function; scratch_bytes: memory that it needs
-    while it runs; in_place: whether it changes a copy of its first operand, so that output and operand
-    may be the same memory.
+    while it runs.
     """
 
     spec: Callable[[Equation], Any]
     emit: Callable[[ir.Module, str, Any, int], None]
     scratch_bytes: Callable[[Any], int] = lambda spec: 0
-    in_place: bool = False
 
 
 templates: dict[str, Template] = {
-    "scatter": Template(scatter_spec, emit_scatter, in_place=True),
-    "dynamic_update_slice": Template(scatter_spec, emit_scatter, in_place=True),
+    "scatter": Template(scatter_spec, emit_scatter),
+    "dynamic_update_slice": Template(scatter_spec, emit_scatter),
     **dict.fromkeys(
         ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "linear_recurrence"),
         Template(cumulative_spec, emit_cumulative),
