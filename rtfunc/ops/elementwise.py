@@ -56,7 +56,7 @@ def elementwise(
         shape = broadcast_shapes(name, *(x.shape for x in operands))
         return Aval(shape, dtype if out is None else out(dtype))
 
-    kernel = _by_name(impl) if isinstance(impl, str) else impl
+    kernel = _restricted(_by_name(impl) if isinstance(impl, str) else impl, frozenset(over))
     return Primitive(
         name,
         infer=infer,
@@ -66,6 +66,17 @@ def elementwise(
         batch=batch_elementwise,
         ufunc=getattr(np, impl) if isinstance(impl, str) else None,
     )
+
+
+def _restricted(impl: Callable[..., Any], over: frozenset[np.dtype]) -> Callable[..., Any]:
+    """`impl`, refusing other dtypes: NumPy would compute with float8, which is for storage."""
+
+    def restricted(xp: Any, *buffers: Any, **params: Any) -> Any:
+        if buffers[0].dtype not in over:
+            raise TypeError(buffers[0].dtype)  # `infer` has the message
+        return impl(xp, *buffers, **params)
+
+    return restricted
 
 
 def _by_name(ufunc: str) -> Callable[..., Any]:

@@ -473,3 +473,12 @@ def test_dtypes_are_jaxs(name):
         np.testing.assert_allclose(
             np.asarray(found), np.asarray(expected), rtol=2e-6, atol=2e-7, err_msg=what
         )
+
+
+def test_float8_is_for_storage_in_eager_code_as_under_jit():
+    x = rnp.zeros(2, "float8_e4m3fn")
+    for function in (rnp.add, rnp.maximum, rnp.less):
+        with pytest.raises(TypeError, match="float8 is for storage"):
+            function(x, x)
+    with pytest.raises(TypeError, match="float8 is for storage"):
+        rnp.exp(x)
