@@ -239,10 +239,6 @@ def _nanoseconds(function: Callable[..., object], arguments: tuple[object, ...])
     return min(loop(count, function) for _ in range(5)) - empty
 
 
-def _gflops(function: Callable[[], object], n: int) -> float:
-    return 2 * n**3 / _nanoseconds(function, ())
-
-
 SECTIONS: dict[str, Callable[[], None]] = {
     "pool": bench_pool,
     "entry": bench_entry,
