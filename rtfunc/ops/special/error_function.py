@@ -1,4 +1,4 @@
-"""The error function, its complement and its inverse.
+"""The error function, its complement, plain and scaled, its inverse, and log(ndtr).
 
 NumPy has none of them. The kernels evaluate published rational and polynomial approximations in
 float64, region by region, and round once to the dtype of the operand. The errors that the
@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from rtfunc.core import dtypes
-from rtfunc.ops.arithmetic import mul, neg, square
+from rtfunc.ops.arithmetic import add, div, mul, neg, square, sub
+from rtfunc.ops.comparison import gt
 from rtfunc.ops.convert import scalar
 from rtfunc.ops.elementwise import elementwise, unary
 from rtfunc.ops.exponential import exp
 from rtfunc.ops.giles import INNER_64, MIDDLE_64, OUTER_64
+from rtfunc.ops.select import select
 from rtfunc.ops.special.blocks import fill, in_float64, polynomial, ratio
 
 _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
@@ -171,6 +173,82 @@ erf_inv = unary(
     Within 1 ulp, 4 ulp in float64.
     """,
 )
+
+
+def _erfcx_kernel(xp: Any, x: Any) -> Any:
+    """exp(x*x) erfc(x). exp(x*x) is taken at x rounded to 21 bits, times a correction."""
+    out = xp.empty_like(x)
+    far = x >= 1.25
+    fill(xp, out, far, lambda x: xp.exp(_tail_exponent(xp, x) - 0.5625) / x, x)
+    fill(xp, out, ~far, lambda x: _growth(xp, x) * _erfc_kernel(xp, x), x)
+    return out
+
+
+def _growth(xp: Any, x: Any) -> Any:
+    z = (x.view(np.int64) & ~np.int64(0xFFFFFFFF)).view(np.float64)
+    z = xp.where(xp.abs(x) < 40, z, 0.0)
+    return xp.where(x < -40, np.inf, xp.exp(z * z) * xp.exp((x - z) * (x + z)))
+
+
+erfcx_p = elementwise(
+    "erfcx",
+    in_float64(_erfcx_kernel),
+    over=dtypes.floats,
+    derivatives=(lambda t, y, x: mul(t, _erfcx_slope(y, x)),),
+    half=False,
+)
+erfcx = unary(
+    erfcx_p,
+    """exp(x*x) erfc(x), elementwise: the scaled complementary error function.
+
+    Within 1 ulp in float32 and 3 ulp in float64; overflows below -9.38 and -26.6.
+    """,
+)
+
+
+def _erfcx_slope(y: Any, x: Any) -> Any:
+    """2 x erfcx(x) - 2 / sqrt(pi)."""
+    return sub(mul(mul(scalar(2, x.dtype), x), y), scalar(_TWO_OVER_SQRT_PI, x.dtype))
+
+
+def _log_ndtr_kernel(xp: Any, x: Any) -> Any:
+    out = xp.empty_like(x)
+    low = x < -1
+    z = x * math.sqrt(0.5)
+    fill(xp, out, ~low, lambda z: xp.log1p(-0.5 * _erfc_kernel(xp, z)), z)
+    fill(xp, out, low, lambda x, z: -0.5 * x * x + xp.log(0.5 * _erfcx_kernel(xp, -z)), x, z)
+    out[x == -np.inf] = -np.inf
+    return out
+
+
+log_ndtr_p = elementwise(
+    "log_ndtr",
+    in_float64(_log_ndtr_kernel),
+    over=dtypes.floats,
+    derivatives=(lambda t, y, x: mul(t, _hazard(y, x)),),
+    half=False,
+)
+log_ndtr = unary(
+    log_ndtr_p,
+    """The logarithm of the normal distribution function, elementwise, accurate in both tails.
+
+    Within 1 ulp in float32 and 4 ulp in float64.
+    """,
+)
+
+
+def _hazard(y: Any, x: Any) -> Any:
+    """The normal density over the distribution function, whose logarithm is y.
+
+    For negative x it is sqrt(2 / pi) / erfcx(-x / sqrt(2)), in which nothing underflows.
+    """
+    zero = scalar(0, x.dtype)
+    positive = gt(x, zero)
+    exponent = neg(add(mul(scalar(0.5, x.dtype), square(x)), y))
+    density = mul(scalar(1 / math.sqrt(2 * math.pi), x.dtype), exp(exponent))
+    scaled = mul(scalar(-math.sqrt(0.5), x.dtype), select(positive, zero, x))
+    ratio = div(scalar(math.sqrt(2 / math.pi), x.dtype), erfcx_p.bind(scaled))
+    return select(positive, density, ratio)
 
 
 def _gaussian(x: Any) -> Any:

@@ -94,11 +94,12 @@ def _scaled_density_at_small(xp: Any, a: Any, x: Any) -> Any:
     return xp.where(far, out * xp.exp(a * xp.log(x / near) - (x - near)), out)
 
 
-def _tail_integral(xp: Any, rule: Any, a: Any, x: Any, order: int, lower: bool) -> Any:
-    """The n-th a-derivative of the tail's probability over the scaled density, for x > 1.
+def tail_integral(xp: Any, rule: Any, a: Any, x: Any, order: int, lower: bool) -> Any:
+    """The n-th a-derivative of the tail's probability over the scaled density.
 
-    The integral of exp(h(s) - h(log x)) B(n), with h(s) = a s - exp(s) and s = log(x) -+ w, for the
-    lower or the upper tail.
+    For x > 1/2; the upper tail for a <= 0 as well, without derivatives. It is the integral of
+    exp(h(s) - h(log x)) B(n), with h(s) = a s - exp(s) and s = log(x) -+ w, for the lower or the
+    upper tail.
     """
     side = -1.0 if lower else 1.0
     rate = side * (x - a)
@@ -176,7 +177,7 @@ def _igamma_kernel(xp: Any, rule: Any, a: Any, x: Any, *, upper: bool) -> Any:
     fill(xp, out, inside & (x <= 1), lambda a, x: _ends_near_0(xp, a, x, upper), a, x)
 
     def tail(a: Any, x: Any, is_lower: bool) -> Any:
-        value = _scaled_density(xp, a, x) * _tail_integral(xp, rule, a, x, 0, is_lower)
+        value = _scaled_density(xp, a, x) * tail_integral(xp, rule, a, x, 0, is_lower)
         return 1 - value if is_lower == upper else value
 
     fill(xp, out, inside & (x > 1) & lower, lambda a, x: tail(a, x, True), a, x)
@@ -204,7 +205,7 @@ def _grad_kernel(xp: Any, rule: Any, a: Any, x: Any, *, order: int, scaled: bool
         return value * _scale_near_0(xp, a, x)
 
     def tail(a: Any, x: Any, is_lower: bool) -> Any:
-        value = _tail_integral(xp, rule, a, x, order, is_lower)
+        value = tail_integral(xp, rule, a, x, order, is_lower)
         value = value if is_lower else -value
         return -value * x if scaled else value * _scaled_density(xp, a, x)
 

@@ -50,6 +50,28 @@ _ZETA_ENDS = (
 )
 
 
+BETA_A = np.array([[0.3, 1.2, 2.9], [7.5, 0.4, 40.0]])
+BETA_B = np.array([[1.3, 0.2, 2.9], [17.5, 0.6, 50.0]])
+BETA_X = np.array([[0.1, 0.95, 0.55], [0.2, 0.5, 0.5]])
+BESSEL = np.array([[0.3, -1.2, 2.9], [-7.5, 10.5, -40.0]])
+BESSEL_ENDS = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-300, 900.0])
+
+
+def _ternary(**params: tuple[int, int]) -> list[Sample]:
+    ends = (
+        np.array([0.0, 0.0, 1.0, 2.0, np.inf, np.inf, -1.0, np.nan, 1e-9, 1e9, 0.5, 2.0]),
+        np.array([1.0, 0.0, 0.0, 2.0, 1.0, np.inf, 1.0, 1.0, 1e-9, 1e9, 0.5, 1.0]),
+        np.array([0.5, 0.5, 0.5, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 1.5]),
+    )
+    return [
+        Sample((BETA_A, BETA_B, BETA_X), params, dtypes=HALF),
+        Sample((BETA_A[0, 2], BETA_B[0, 2], BETA_X[0, 2]), params, note="0-d"),
+        Sample((BETA_A[:, 2:], BETA_B[0, 2], BETA_X[:1, ::2]), params, note="broadcast"),
+        Sample((np.zeros((0, 2)), np.ones(2), np.ones(2) / 2), params, note="size 0"),
+        Sample(ends, params, check_derivatives=False, note="ends"),
+    ]
+
+
 SAMPLES = {
     "erf": _unary(ALL_REGIONS, ENDS),
     "erfc": _unary(ALL_REGIONS, ENDS),
@@ -74,4 +96,26 @@ SAMPLES = {
     "igamma_grad_a": _binary(SHAPES, VARIATES, _INCOMPLETE_ENDS, order=1)
     + [Sample((SHAPES, VARIATES), {"order": 2}, note="second derivative")],
     "random_gamma_grad": _binary(SHAPES, VARIATES, _INCOMPLETE_ENDS, order=1),
+    "betainc": _ternary(),
+    "betainc_grad_x": _ternary(),
+    "betainc_grad_ab": [
+        Sample((BETA_A, BETA_B, BETA_X), {"orders": (1, 0)}, note="by a"),
+        *(
+            Sample((BETA_A[0, 0], BETA_B[0, 0], BETA_X[0, 0]), {"orders": orders}, note=note)
+            for orders, note in (((0, 1), "by b"), ((1, 1), "by both"))
+        ),
+        *_ternary(orders=(1, 0))[3:],
+    ],
+    "bessel_i0e": _unary(BESSEL, BESSEL_ENDS),
+    "bessel_i1e": _unary(BESSEL, BESSEL_ENDS),
+    "expi": _unary(GAMMA, BESSEL_ENDS),
+    "expn": [
+        Sample((np.array([[1], [3]], "int32"), np.abs(GAMMA)), dtypes=HALF),
+        Sample((np.array([0, 1, 2, 30, -2], "int32"), np.float64(0.7)), note="orders"),
+        Sample((np.int64(3), np.zeros((0, 2))), note="size 0"),
+        Sample((np.int32([[1], [2]]), BESSEL_ENDS), check_derivatives=False, note="ends"),
+    ],
+    "spence": _unary(np.array([[0.2, 0.7, 1.0], [1.05, 1.7, 6.0]]), BESSEL_ENDS),
+    "erfcx": _unary(ALL_REGIONS, np.array([0.0, np.inf, -50.0, np.nan, 1e9])),
+    "log_ndtr": _unary(2 * ALL_REGIONS, np.array([0.0, np.inf, -np.inf, -1e9, 1e9, np.nan])),
 }
