@@ -34,15 +34,16 @@ _SERIES = tuple(
 
 
 def _spence_kernel(xp: Any, x: Any) -> Any:
-    small, large = x < 0.5, x > 2
-    inner = xp.where(small, 1 - x, xp.where(large, 1 / x, x))
-    u = -xp.where(small, xp.log1p(-x), xp.log(inner))
+    large = x > 2
+    y = xp.where(large, 1 / x, x)
+    small = y < 0.5
+    inner = xp.where(small, 1 - y, y)
+    u = -xp.where(small, xp.log1p(-y), xp.log(inner))
     square = u * u
     out = u - 0.25 * square + u * square * polynomial(square, _SERIES)
-    logarithm = xp.log(x)
-    reflected = np.pi**2 / 6 - xp.where(x == 0, 0.0, logarithm * xp.log1p(-x)) - out
+    reflected = np.pi**2 / 6 - xp.where(y == 0, 0.0, xp.log(y) * xp.log1p(-y)) - out
     out = xp.where(small, reflected, out)
-    out = xp.where(large, -0.5 * logarithm * logarithm - out, out)
+    out = xp.where(large, -0.5 * xp.log(x) ** 2 - out, out)
     fill(xp, out, x == np.inf, lambda x: -x, x)
     fill(xp, out, x < 0, lambda x: x * np.nan, x)
     return out
