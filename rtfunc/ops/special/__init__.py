@@ -6,12 +6,14 @@ docstrings state are measured against mpmath. `error_function` is the one to rea
 
 from rtfunc.ops.special.bessel import bessel_i0e as bessel_i0e
 from rtfunc.ops.special.bessel import bessel_i1e as bessel_i1e
+from rtfunc.ops.special.beta import betaln as betaln
 from rtfunc.ops.special.dilogarithm import spence as spence
 from rtfunc.ops.special.error_function import erf as erf
 from rtfunc.ops.special.error_function import erf_inv as erf_inv
 from rtfunc.ops.special.error_function import erfc as erfc
 from rtfunc.ops.special.error_function import erfcx as erfcx
 from rtfunc.ops.special.error_function import log_ndtr as log_ndtr
+from rtfunc.ops.special.error_function import ndtri as ndtri
 from rtfunc.ops.special.exponential_integral import expi as expi
 from rtfunc.ops.special.exponential_integral import expn as expn
 from rtfunc.ops.special.gamma import digamma as digamma

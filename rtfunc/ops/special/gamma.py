@@ -118,7 +118,8 @@ def _lgamma_below_10(xp: Any, x: Any) -> Any:
     return out + z * polynomial(z, _LOG_GAMMA)
 
 
-def _lgamma_kernel(xp: Any, x: Any) -> Any:
+def lgamma_kernel(xp: Any, x: Any) -> Any:
+    """log|gamma(x)| for any float64 x."""
     a = xp.abs(x)
     out = positive_lgamma(xp, xp.where(a == 0, 1.0, a))
     reflected = (x < 0) & (a > 1e-20)
@@ -234,7 +235,7 @@ def _gamma_reflected(xp: Any, x: Any, value: Any) -> Any:
         xp,
         out,
         (value == np.inf) & (a > 1),
-        lambda a, sine: -xp.sign(sine) * xp.exp(_lgamma_kernel(xp, -a)),
+        lambda a, sine: -xp.sign(sine) * xp.exp(lgamma_kernel(xp, -a)),
         a,
         sine,
     )
@@ -248,7 +249,7 @@ def _digamma_of(x: Any) -> Array:
 
 lgamma_p = elementwise(
     "lgamma",
-    in_float64(_lgamma_kernel),
+    in_float64(lgamma_kernel),
     over=dtypes.floats,
     derivatives=(lambda t, y, x: mul(t, _digamma_of(x)),),
     half=False,

@@ -5,7 +5,8 @@ density is log-concave, so that, as in `incomplete_gamma`, a Gauss-Legendre rule
 which it falls by e**-44 gives the lower tail below the mean and the upper tail above it. Where that
 stretch is long it is cut into pieces; a < 1 is raised by one (DLMF 8.17.20). Derivatives with respect
 to a and b, of any order, integrate the density times Bell polynomials of log(t) and log(1 - t).
-Depends on `blocks`, `gamma`, `incomplete_gamma`.
+Depends on `beta`, `blocks`,
+`gamma`, `incomplete_gamma`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rtfunc.ops.arithmetic import add, div, mul, neg, sub
 from rtfunc.ops.convert import promote_inexact, scalar
 from rtfunc.ops.elementwise import elementwise
 from rtfunc.ops.exponential import log, log1p
+from rtfunc.ops.special.beta import lgamma_difference, positive_betaln
 from rtfunc.ops.special.blocks import (
     by_quadrature,
     exp_less_linear,
@@ -34,7 +36,6 @@ from rtfunc.ops.special.gamma import (
     digamma_p,
     lgamma_1p,
     positive_digamma,
-    positive_lgamma,
     stirling_error,
 )
 from rtfunc.ops.special.incomplete_gamma import FALL, positive_polygamma
@@ -42,34 +43,6 @@ from rtfunc.ops.special.zeta import polygamma_p
 
 #: The pieces of a long tail, as distances in s.
 _PIECES = (0.0, 5.0, 18.0)
-
-
-def positive_betaln(xp: Any, a: Any, b: Any) -> Any:
-    """log B(a, b) for positive a and b, without the cancellation of large logarithms."""
-    small, large = xp.minimum(a, b), xp.maximum(a, b)
-    out = xp.empty_like(a)
-    fill(xp, out, large < STIRLING_FROM, lambda a, b: _betaln_below_10(xp, a, b), small, large)
-    mixed = (small < STIRLING_FROM) & (large >= STIRLING_FROM)
-    fill(xp, out, mixed, lambda a, b: _betaln_mixed(xp, a, b), small, large)
-    fill(xp, out, small >= STIRLING_FROM, lambda a, b: _betaln_of_large(xp, a, b), small, large)
-    return out
-
-
-def _betaln_below_10(xp: Any, a: Any, b: Any) -> Any:
-    # gamma(a) = gamma(a + 1) / a, for tiny a.
-    return (lgamma_1p(xp, a) - xp.log(a)) + (positive_lgamma(xp, b) - positive_lgamma(xp, a + b))
-
-
-def _betaln_mixed(xp: Any, a: Any, b: Any) -> Any:
-    correction = stirling_error(b) - stirling_error(a + b)
-    difference = a - (b - 0.5) * xp.log1p(a / b) - a * xp.log(a + b)
-    return (lgamma_1p(xp, a) - xp.log(a)) + (difference + correction)
-
-
-def _betaln_of_large(xp: Any, a: Any, b: Any) -> Any:
-    correction = stirling_error(a) + stirling_error(b) - stirling_error(a + b)
-    constant = 0.5 * math.log(2 * math.pi) - 0.5 * xp.log(b)
-    return constant + correction - (a - 0.5) * xp.log1p(b / a) - b * xp.log1p(a / b)
 
 
 def _scaled_density(xp: Any, a: Any, b: Any, p: Any, q: Any) -> Any:
@@ -266,7 +239,7 @@ def _below_raised(
     """I(a, b, p) = I(a + 1, b, p) + p**a q**b / (a B(a, b)), differentiated."""
     # p**a q**b / (a B(a, b)); a B(a, b) tends to 1 with a.
     log_p, log_q = _logarithms(xp, p, q)
-    log_beta = lgamma_1p(xp, a) + _lgamma_difference(xp, a, b)
+    log_beta = lgamma_1p(xp, a) + lgamma_difference(xp, a, b)
     first = xp.exp(a * log_p + b * log_q - log_beta)
     above = first * p * (a + b)
     if orders != (0, 0):
@@ -275,32 +248,6 @@ def _below_raised(
         first = first * _bell(orders, log_p, log_q, slopes, _sum, _product)
     rest = _tail(xp, rule, a + 1, b, p, q, orders)
     return first + xp.where(above == 0, 0.0, above * rest)
-
-
-def _lgamma_difference(xp: Any, a: Any, b: Any) -> Any:
-    """lgamma(b) - lgamma(a + b) for a < 1."""
-    out = xp.empty_like(a)
-    large = b >= STIRLING_FROM
-    fill(
-        xp,
-        out,
-        large,
-        lambda a, b: (
-            (a - (b - 0.5) * xp.log1p(a / b) - a * xp.log(a + b))
-            + (stirling_error(b) - stirling_error(a + b))
-        ),
-        a,
-        b,
-    )
-    fill(
-        xp,
-        out,
-        ~large,
-        lambda a, b: positive_lgamma(xp, b) - positive_lgamma(xp, a + b),
-        a,
-        b,
-    )
-    return out
 
 
 def _betainc_kernel(
