@@ -23,9 +23,8 @@ Kernel = Callable[..., Any]
 def in_blocks(kernel: Kernel) -> Kernel:
     """A kernel over flat arrays of one size as one over arrays that broadcast, block by block."""
 
-    def impl(xp: Any, *operands: Any, **params: Any) -> Any:
-        if len(operands) > 1:
-            operands = xp.broadcast_arrays(*operands)
+    def impl(xp: Any, *given: Any, **params: Any) -> Any:
+        operands: Any = xp.broadcast_arrays(*given) if len(given) > 1 else given
         flat = [x.reshape(-1) for x in operands]
         out = xp.empty(flat[0].shape, operands[-1].dtype)
         step = _BLOCK if xp is np else max(out.size, 1)

@@ -95,7 +95,7 @@ def _fall(xp: Any, a: Any, b: Any, p: Any, q: Any, rate: Any, w: Any) -> Any:
 def _width(xp: Any, a: Any, b: Any, p: Any, q: Any, rate: Any) -> Any:
     """Where `_fall` reaches `FALL`, from above: Newton's method, which is so on a convex function."""
     curvature = (a + b) * p * q
-    width = 2 * FALL / (rate + xp.sqrt(rate * rate + 2 * curvature * FALL))
+    width = 2 * FALL / (rate + xp.hypot(rate, xp.sqrt(2 * FALL * curvature)))
     for _ in range(4):
         shrunk = q + p * xp.exp(-width)
         slope = rate + (a + b) * p * (1 - xp.exp(-width) / shrunk)
@@ -223,13 +223,13 @@ def _below(xp: Any, rule: Any, a: Any, b: Any, p: Any, q: Any, orders: tuple[int
         xp,
         out,
         ~small,
-        lambda *v: _scaled_density(xp, *v) * _tail(xp, rule, *v, orders),
+        lambda a, b, p, q: _scaled_density(xp, a, b, p, q) * _tail(xp, rule, a, b, p, q, orders),
         a,
         b,
         p,
         q,
     )
-    fill(xp, out, small, lambda *v: _below_raised(xp, rule, *v, orders), a, b, p, q)
+    fill(xp, out, small, lambda a, b, p, q: _below_raised(xp, rule, a, b, p, q, orders), a, b, p, q)
     return out
 
 
@@ -258,10 +258,12 @@ def _betainc_kernel(
     inside = (a > 0) & (b > 0) & (a < np.inf) & (b < np.inf) & (x > 0) & (x < 1)
     lower = a * q >= b * x
     out = xp.zeros_like(x)
-    fill(xp, out, inside & lower, lambda *v: _below(xp, rule, *v, orders), a, b, x, q)
+    fill(
+        xp, out, inside & lower, lambda a, b, p, q: _below(xp, rule, a, b, p, q, orders), a, b, x, q
+    )
 
     def above(a: Any, b: Any, x: Any, q: Any) -> Any:
-        value = _below(xp, rule, b, a, q, x, orders[::-1])
+        value = _below(xp, rule, b, a, q, x, (orders[1], orders[0]))
         return -value if weighted else 1 - value
 
     fill(xp, out, inside & ~lower, above, a, b, x, q)

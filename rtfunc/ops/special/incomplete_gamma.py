@@ -107,9 +107,9 @@ def tail_integral(xp: Any, rule: Any, a: Any, x: Any, order: int, lower: bool) -
     # rate w + x (exp(w) - 1 - w), at least x w**2 / 2, on the other side.
     if lower:
         half = rate - FALL / 2
-        width = (-half + xp.sqrt(half * half + 2 * a * FALL)) / a
+        width = 2 * FALL / (half + xp.hypot(half, xp.sqrt(2 * FALL * a)))
     else:
-        width = (-rate + xp.sqrt(rate * rate + 2 * x * FALL)) / x
+        width = 2 * FALL / (rate + xp.hypot(rate, xp.sqrt(2 * FALL * x)))
         excess = (FALL + xp.maximum(-rate, 0.0) * width) / x
         width = xp.minimum(width, xp.log1p(width + excess))
     total = xp.zeros_like(x)

@@ -184,8 +184,8 @@ def bernoulli(n: int) -> Array:
         if m > 1 and m % 2:
             numbers.append(Fraction(0))
             continue
-        total = sum(math.comb(m + 1, k) * numbers[k] for k in range(m) if numbers[k])
-        numbers.append(-total / (m + 1))
+        total = sum((math.comb(m + 1, k) * numbers[k] for k in range(m)), Fraction(0))
+        numbers.append(-total / Fraction(m + 1))
     limit = Fraction(float(dtypes.finfo(dtypes.float32).max))
     values = [float(b) if abs(b) <= limit else math.copysign(math.inf, b) for b in numbers]
     return Array(np.array(values, dtypes.float32))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtfunc.core.array import Array, ArrayLike
-from rtfunc.ops.arithmetic import mul, neg
+from rtfunc.ops.arithmetic import mul
 from rtfunc.ops.complex import abs_
 from rtfunc.ops.convert import promote_inexact
 from rtfunc.ops.exponential import exp
@@ -17,13 +17,12 @@ i1e = bessel_i1e
 
 
 def exp1(x: ArrayLike) -> Array:
-    """The exponential integral E1(x), the integral of exp(-t) / t over t >= x, elementwise.
+    """The exponential integral E1(x), the integral of exp(-t) / t over t >= x, elementwise; NaN for x < 0.
 
     >>> exp1(1.0)
     Array(0.21938394, dtype=float32, weak_type=True)
     """
-    (x,) = promote_inexact("exp1", x)
-    return neg(expi(neg(x)))
+    return expn(1, x)
 
 
 def i0(x: ArrayLike) -> Array:

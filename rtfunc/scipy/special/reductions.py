@@ -58,29 +58,29 @@ def logsumexp(
     >>> logsumexp(np.array([1000.0, 1000.0], "float32"))
     Array(1000.6932, dtype=float32)
     """
-    operands = [a] if b is None else [a, b]
-    a, *factors = _real("logsumexp", *operands)
-    result_dtype = a.dtype
-    a = convert(a, dtypes.compute_dtype(a.dtype))
-    below = constant(-math.inf, a)
+    x, *factors = _real("logsumexp", a) if b is None else _real("logsumexp", a, b)
+    result_dtype = x.dtype
+    x = convert(x, dtypes.compute_dtype(x.dtype))
+    below, zero, one = (constant(v, x) for v in (-math.inf, 0, 1))
+    factor = one
     if factors:
-        factor = convert(factors[0], a.dtype)
-        a, factor = rnp.broadcast_arrays(a, factor)
-        a = rnp.where(factor == 0, below, a)
+        factor = convert(factors[0], x.dtype)
+        x, factor = rnp.broadcast_arrays(x, factor)
+        x = rnp.where(factor == 0, below, x)
     if where is not None:
-        a = rnp.where(where, a, below)
-    shift = _finite_maximum(a, axis)
-    terms = rnp.exp(a - shift)
+        x = rnp.where(where, x, below)
+    shift = _finite_maximum(x, axis)
+    terms = rnp.exp(x - shift)
     if factors:
-        terms = terms * rnp.where(factor == 0, constant(0, a), factor)
+        terms = terms * factor
     total = rnp.sum(terms, axis=axis, keepdims=keepdims)
     sign = rnp.sign(total)
     if return_sign:
         total = rnp.abs(total)
     shift = shift if keepdims else rnp.reshape(shift, total.shape)
-    zero = total == 0
-    logarithm = rnp.log(rnp.where(zero, constant(1, a), total)) + shift
-    out = convert(rnp.where(zero, below, logarithm), result_dtype)
+    empty = total == zero
+    logarithm = rnp.log(rnp.where(empty, one, total)) + shift
+    out = convert(rnp.where(empty, below, logarithm), result_dtype)
     return (out, convert(sign, result_dtype)) if return_sign else out
 
 
