@@ -99,11 +99,8 @@ SAMPLES = {
     "betainc": _ternary(),
     "betainc_grad_x": _ternary(),
     "betainc_grad_ab": [
-        Sample((BETA_A, BETA_B, BETA_X), {"orders": (1, 0)}, note="by a"),
-        *(
-            Sample((BETA_A[0, 0], BETA_B[0, 0], BETA_X[0, 0]), {"orders": orders}, note=note)
-            for orders, note in (((0, 1), "by b"), ((1, 1), "by both"))
-        ),
+        Sample((BETA_A[0, :2], BETA_B[0, :2], BETA_X[0, :2]), {"orders": (1, 0)}, note="by a"),
+        Sample((BETA_A[0, 2], BETA_B[0, 2], BETA_X[0, 2]), {"orders": (0, 1)}, note="by b, 0-d"),
         *_ternary(orders=(1, 0))[3:],
     ],
     "betaln": _binary(SHAPES, SHAPES[::-1, ::-1], _INCOMPLETE_ENDS),
