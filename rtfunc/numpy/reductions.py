@@ -437,10 +437,11 @@ def _variance(
             )
         ddof = correction
     x, wanted = _computation(as_array(operation, x), dtype)
+    x = _selected(operation, x, where, 0)  # what is left out gives no NaN to derivatives either
     axes = _axes(operation, axis, x.ndim)
     real = dtypes.real_of(x.dtype)
     if axes:
-        kept = _reduced(reduce_sum_p, _selected(operation, x, where, 0), axes, True)
+        kept = _reduced(reduce_sum_p, x, axes, True)
         center = div(kept, _count(operation, x, axes, where, x.dtype, True))
     else:
         center = x
