@@ -144,8 +144,12 @@ class Array:
 
     def __dlpack__(self, **options: Any) -> Any:
         buffer = self._buffer
-        if isinstance(buffer, np.ndarray) and not buffer.flags.writeable:
-            buffer = buffer.copy()
+        if isinstance(buffer, np.ndarray):
+            if options.get("max_version") is None:
+                buffer = buffer.copy()  # this protocol cannot say that the memory is read-only
+            else:
+                buffer = buffer.view()
+                buffer.flags.writeable = False
         return buffer.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[Any, int]:

@@ -132,7 +132,8 @@ class IndexedPart:
     Every method that updates takes the same options. `mode` says what becomes of positions in index
     arrays that are out of bounds: "drop" (the default; "fill" is the same) leaves them out, "clip"
     moves them inside, "promise_in_bounds" promises that there are none. `unique_indices` and
-    `indices_are_sorted` are promises that allow for faster code. Where an element is selected
+    `indices_are_sorted` are promises that allow for faster code. With `wrap_negative_indices=False`
+    negative positions are out of bounds instead of counting from the end. Where an element is selected
     several times, `set` leaves the last value, the others combine all of them.
     """
 
@@ -152,6 +153,7 @@ class IndexedPart:
         fill_value: Any = None,
         unique_indices: bool = False,
         indices_are_sorted: bool = False,
+        wrap_negative_indices: bool = True,
     ) -> Array:
         """`x[index]` with a choice of what is read out of bounds.
 
@@ -162,7 +164,7 @@ class IndexedPart:
         >>> IndexUpdater(x)[np.array([0, 9])].get(mode="fill")
         Array([ 0., nan], dtype=float32)
         """
-        plan = parse(self._array.shape, self._index)
+        plan = parse(self._array.shape, self._index, wrap_negative_indices)
         return read(self._array, plan, mode, fill_value, unique_indices, indices_are_sorted)
 
     def set(self, value: ArrayLike, **options: Any) -> Array:
@@ -230,19 +232,25 @@ class IndexedPart:
         mode: str | None = None,
         unique_indices: bool = False,
         indices_are_sorted: bool = False,
+        wrap_negative_indices: bool = True,
     ) -> Array:
         x, name = self._array, f"x.at[...].{_names.get(kind, kind)}"
         y = _as_dtype_of(name, x, value)
         if kind == "subtract":
             kind, y = "add", neg(y)
-        if context.trace is None and type(x) is Array and type(y) is Array:
+        if (
+            context.trace is None
+            and type(x) is Array
+            and type(y) is Array
+            and wrap_negative_indices
+        ):
             found = _update_concrete(x, self._index, y, kind)
             if found is not None:
                 return found
         mask = _single_mask(x, self._index)
         if mask is not None and y.ndim <= x.ndim - mask.ndim:
             return _update_masked(x, mask, y, kind)
-        plan = parse(x.shape, self._index)
+        plan = parse(x.shape, self._index, wrap_negative_indices)
         if not plan.columns and not plan.has_arrays:
             y = _fitted(name, y, plan.shape)
             current = None if kind == "set" else read(x, plan)
@@ -283,7 +291,7 @@ def _update_concrete(x: Array, idx: Any, y: Array, kind: str) -> Array | None:
         # half-precision updates the kernel of scatter is better.
         if len(arrays) > 1 or np.ndim(arrays[0]) > 1 or x.dtype.itemsize < 4:
             return None
-        if np.size(arrays[0]) * (x.size // max(x.shape[0], 1)) > 2048:
+        if np.size(arrays[0]) * (x.size // max((1, *x.shape[:1]))) > 2048:
             return None
     out = x._buffer.copy()
     try:
