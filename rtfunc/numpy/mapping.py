@@ -208,8 +208,8 @@ def apply_along_axis(
     def function(row: Any) -> Any:
         return func1d(row, *args, **kwargs)
 
-    for _ in range(x.ndim - axis - 1):  # axes behind, which end up behind
-        function = vmap(function, in_axes=1, out_axes=-1)
+    for behind in range(1, x.ndim - axis):  # axes behind, which end up behind
+        function = vmap(function, in_axes=behind, out_axes=-1)
     for _ in range(axis):
         function = vmap(function)
     return function(x)
