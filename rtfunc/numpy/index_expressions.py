@@ -27,7 +27,7 @@ from rtfunc.ops.comparison import lt
 from rtfunc.ops.convert import convert, scalar
 from rtfunc.ops.dynamic_slice import dynamic_slice_p
 from rtfunc.ops.elementwise import broadcast_to
-from rtfunc.ops.gather import GatherDimensionNumbers, gather_mode, gather_p
+from rtfunc.ops.gather import GatherDimensionNumbers, filling_value, gather_mode, gather_p
 from rtfunc.ops.pad_slice import concatenate_p, static_slice
 from rtfunc.ops.select import select
 from rtfunc.ops.shape import reshape_p, rev_p
@@ -423,13 +423,11 @@ def read(
     elif plan.columns or plan.has_arrays:
         starts = {axis for axis, _ in plan.columns}
         params = gather_params(plan, mode, unique_indices, indices_are_sorted)
-        if params["mode"] != "fill":
-            fill_value = None
         x = gather_p.bind(
             x,
             placed_with(x, plan.indices()),
             slice_sizes=tuple(1 if a in starts else n for a, n in enumerate(x.shape)),
-            fill_value=None if fill_value is None else np.asarray(fill_value).item(),
+            fill_value=filling_value(x.dtype, params["mode"], fill_value),
             **params,
         )
     return x if x.shape == plan.shape else reshape_p.bind(x, shape=plan.shape)

@@ -28,7 +28,7 @@ from rtfunc.ops.convert import convert, owned_array, promote, scalar
 from rtfunc.ops.cumulative import cummax, cumsum
 from rtfunc.ops.iota import iota
 from rtfunc.ops.select import select
-from rtfunc.ops.shape import expand_dims, full, reshape_p
+from rtfunc.ops.shape import expand_dims, full, normalize_axis, reshape_p
 
 
 def unique(
@@ -59,6 +59,8 @@ def unique(
     """
     x = owned_array("unique", asarray(x) if isinstance(x, (list, tuple)) else x)
     values = known_values(x)
+    if axis is not None:
+        axis = normalize_axis("unique", axis, x.ndim)
     if values is not None and context.trace is None:
         results = _concrete_unique(x, values, axis, equal_nan, size, fill_value)
     else:
