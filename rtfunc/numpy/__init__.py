@@ -498,6 +498,8 @@ from rtfunc.numpy.standard import (
     __array_namespace_info__ as __array_namespace_info__,
 )
 
+from rtfunc.numpy import ufunc_methods as ufunc_methods  # attaches add.reduce and the like
+
 #: The class of arrays, under NumPy's name.
 ndarray = Array
 

@@ -86,6 +86,23 @@ def test_ufuncs_of_python_functions_have_numpys_methods():
         rnp.frompyfunc(lambda x: x, 1, 1).reduce(a)
 
 
+@pytest.mark.parametrize("name", ["add", "multiply", "maximum", "minimum"])
+def test_elementwise_functions_have_the_methods_of_ufuncs(name):
+    ours, numpys = getattr(rnp, name), getattr(np, name)
+    a = np.random.default_rng(3).normal(size=(2, 3))
+    for axis in (0, 1):
+        np.testing.assert_allclose(ours.reduce(a, axis), numpys.reduce(a, axis), rtol=1e-14)
+        np.testing.assert_allclose(ours.accumulate(a, axis), numpys.accumulate(a, axis), rtol=1e-14)
+    np.testing.assert_allclose(ours.reduce(a), numpys.reduce(a), rtol=1e-14)
+    np.testing.assert_array_equal(ours.outer(a, a[0]), numpys.outer(a, a[0]))
+    changed = a.copy()
+    numpys.at(changed, ([0, 0], [1, 1]), 0.5)
+    found = ours.at(a, (np.array([0, 0]), np.array([1, 1])), 0.5, inplace=False)
+    np.testing.assert_allclose(found, changed, rtol=1e-14)
+    with raises(ArgumentError, "at: arrays are immutable. Pass inplace=False"):
+        ours.at(a, 0, 0.5)
+
+
 def test_piecewise():
     x = np.linspace(-2, 2, 7)
     for conditions, functions in (
