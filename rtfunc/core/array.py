@@ -216,6 +216,10 @@ class Array(array_operators.ArrayOperators, array_methods.ArrayMethods):
         """The elements as nested lists of Python scalars."""
         return self._concrete("tolist").tolist()
 
+    def tobytes(self, order: Any = "C") -> bytes:
+        """The bytes of all elements, row by row."""
+        return self._concrete("tobytes").tobytes(order)
+
     def __len__(self) -> int:
         if not self.shape:
             raise DtypeError(at_user_line("len() of an array without axes."))

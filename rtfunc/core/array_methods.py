@@ -191,6 +191,18 @@ class ArrayMethods:
         """Indices that sort along `axis`."""
         return _numpy.argsort(self, axis=axis, **options)
 
+    def argpartition(self, kth: int, axis: int | None = -1) -> Array:
+        """Indices in the order of `rtfunc.numpy.partition`."""
+        return _numpy.argpartition(self, kth, axis)
+
+    def choose(self, choices: Any, mode: str = "raise", **options: Any) -> Array:
+        """Elements of `choices` that this array numbers."""
+        return _numpy.choose(self, choices, mode=mode, **options)
+
+    def compress(self, condition: Any, axis: int | None = None, **options: Any) -> Array:
+        """Slices along `axis` at which `condition` holds."""
+        return _numpy.compress(condition, self, axis, **options)
+
     def nonzero(self, **options: Any) -> tuple[Array, ...]:
         """Indices of the elements that are not zero."""
         return _numpy.nonzero(self, **options)

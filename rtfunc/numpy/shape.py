@@ -37,7 +37,16 @@ from rtfunc.ops.shape import broadcast_in_dim_p, normalize_axes, normalize_axis,
 from rtfunc.ops.shape import expand_dims as _expand_dims
 from rtfunc.ops.shape import reshape as _reshape
 from rtfunc.ops.shape import squeeze as _squeeze
-from rtfunc.ops.shape import transpose as transpose
+from rtfunc.ops.shape import transpose as _transpose
+
+
+def transpose(x: ArrayLike, axes: Sequence[int] | None = None) -> Array:
+    """The axes in the order `axes`, reversed by default.
+
+    >>> transpose(np.zeros((2, 3, 4)), axes=(0, 2, 1)).shape
+    (2, 4, 3)
+    """
+    return _transpose(x, axes)
 
 
 def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> Array:
@@ -46,7 +55,7 @@ def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> Array:
     >>> permute_dims(np.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    return transpose(x, axes)
+    return _transpose(x, axes)
 
 
 def _check_order(operation: str, order: str) -> None:
