@@ -493,12 +493,11 @@ from rtfunc.numpy.printing import (
     printoptions as printoptions,
     set_printoptions as set_printoptions,
 )
+from rtfunc.numpy import ufunc_methods as ufunc_methods  # attaches add.reduce and the like
 from rtfunc.numpy.standard import (
     __array_api_version__ as __array_api_version__,
     __array_namespace_info__ as __array_namespace_info__,
 )
-
-from rtfunc.numpy import ufunc_methods as ufunc_methods  # attaches add.reduce and the like
 
 #: The class of arrays, under NumPy's name.
 ndarray = Array
