@@ -291,6 +291,8 @@ def polyfit(
     if not cov:
         return found
     base = linalg.inv(lhs.T @ lhs) / reshape(scale, (-1, 1)) / scale
+    if y.ndim == 2:
+        base = base[:, :, None]  # for each of the fits
     if cov == "unscaled":
         return found, base
     if x.shape[0] <= order:
@@ -298,7 +300,7 @@ def polyfit(
             at_user_line(f"polyfit: a covariance needs more than {order} points, not {x.shape[0]}.")
         )
     left = residuals / (x.shape[0] - order)
-    return found, (base[:, :, None] * left if y.ndim == 2 else base * left)
+    return found, base * left
 
 
 def trim_zeros(filt: ArrayLike, trim: str = "fb") -> Array:
