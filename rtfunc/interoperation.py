@@ -23,7 +23,7 @@ def item_assignment() -> Iterator[None]:
 
     The name's Array takes a changed copy as its contents, `x.at[index].set(value)`; memory is never
     written to, so that other Arrays, views of it and exported buffers keep their values. Traced
-    values cannot be assigned to. Holds for the current thread and asyncio task.
+    values and read-only scalars cannot be assigned to. Holds for the current thread and asyncio task.
 
     scikit-learn's preprocessing and metrics and some of SciPy's functions need it:
 

@@ -271,7 +271,8 @@ class Array(array_operators.ArrayOperators, array_methods.ArrayMethods):
     # Changing in place is refused.
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if allow_item_assignment.get() and type(self) is Array:
+        shared = self.ndim == 0 and type(self) is Array and _is_read_only(self._buffer)
+        if allow_item_assignment.get() and type(self) is Array and not shared:
             updated = self.at[index].set(_numpy.asarray(value))
             if type(updated) is Array:
                 self._buffer = updated._buffer
@@ -295,6 +296,10 @@ class Array(array_operators.ArrayOperators, array_methods.ArrayMethods):
 
     def __getitem__(self, index: Any) -> Array:
         return _numpy.index(self, index)
+
+
+def _is_read_only(buffer: Any) -> bool:
+    return isinstance(buffer, np.ndarray) and not buffer.flags.writeable
 
 
 ArrayLike: TypeAlias = Array | np.ndarray | np.generic | bool | int | float | complex

@@ -230,6 +230,13 @@ def test_items_are_assigned_only_where_that_is_allowed():
         y[0] = 1.0
 
 
+def test_constants_that_results_share_are_not_assigned_to():
+    count = rnp.average(rnp.ones(6), returned=True)[1]
+    with item_assignment(), pytest.raises(ImmutableArrayError):
+        count[()] = 5.0
+    assert float(rnp.average(rnp.ones(6), returned=True)[1]) == 6
+
+
 def test_traced_values_are_not_assigned_to():
     def function(x):
         x[0] = 1.0
