@@ -57,6 +57,7 @@ from rtfunc.transforms.vmap import vmap as vmap
 if TYPE_CHECKING:
     from rtfunc import data as data
     from rtfunc import debug as debug
+    from rtfunc import interoperation as interoperation
     from rtfunc import io as io
     from rtfunc import lax as lax
     from rtfunc import nn as nn
@@ -72,6 +73,7 @@ _lazy = {
     "data": "rtfunc.data",
     "debug": "rtfunc.debug",
     "errors": "rtfunc.core.errors",
+    "interoperation": "rtfunc.interoperation",
     "io": "rtfunc.io",
     "lax": "rtfunc.lax",
     "nn": "rtfunc.nn",
@@ -79,6 +81,9 @@ _lazy = {
     "random": "rtfunc.random",
     "testing": "rtfunc.testing",
 }
+
+# opt_einsum finds these functions in the package that an operand's class is from.
+_for_opt_einsum = ("einsum", "tensordot", "transpose")
 
 remat = checkpoint
 
@@ -88,6 +93,8 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module(_lazy[name])
         globals()[name] = module
         return module
+    if name in _for_opt_einsum:
+        return getattr(numpy, name)
     raise AttributeError(f"module 'rtfunc' has no attribute {name!r}")
 
 
