@@ -11,7 +11,9 @@ from rtfunc.ops.linalg import cholesky as cholesky
 from rtfunc.ops.linalg import determinant as determinant
 from rtfunc.ops.linalg import eig as eig
 from rtfunc.ops.linalg import eigh as eigh
+from rtfunc.ops.linalg import functions as functions
 from rtfunc.ops.linalg import lu as lu
+from rtfunc.ops.linalg import pseudo_inverse as pseudo_inverse
 from rtfunc.ops.linalg import qr as qr
 from rtfunc.ops.linalg import schur as schur
 from rtfunc.ops.linalg import solve as solve

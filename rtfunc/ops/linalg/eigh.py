@@ -21,6 +21,7 @@ from rtfunc.core.aval import Aval
 from rtfunc.core.primitive import Primitive, add_tangents
 from rtfunc.ops.arithmetic import add, mul, reciprocal, sub
 from rtfunc.ops.convert import convert
+from rtfunc.ops.linalg import lapack
 from rtfunc.ops.linalg import matrices as mx
 
 
@@ -69,7 +70,7 @@ def _impl(xp: Any, x: Any, *, lower: bool, compute_vectors: bool) -> Any:
     finite = np.asarray(np.isfinite(outs[0]).all(axis=-1))
     if not finite.all():  # LAPACK may return some numbers beside NaN
         for out in outs:
-            out[~finite] = np.nan
+            out[~finite] = lapack.nan(out.dtype)
     return outs
 
 

@@ -93,6 +93,11 @@ def _finite(x: np.ndarray) -> list[bool]:
     return np.asarray(np.isfinite(x).all(axis=(1, 2))).tolist()
 
 
+def nan(dtype: np.dtype) -> float | complex:
+    """NaN in all parts."""
+    return complex(np.nan, np.nan) if dtypes.is_complex(dtype) else np.nan
+
+
 def _steps(x: np.ndarray) -> tuple[int, int]:
     """Address of the first member of a stack, and the bytes to the next."""
     return x.ctypes.data, x.strides[0] if x.ndim else 0
@@ -222,9 +227,9 @@ def geev(a: np.ndarray, left: bool, right: bool) -> list[np.ndarray]:
             if finite[i]:
                 call(at + i * step, work, length)
             if not finite[i] or info.value:
-                values[i] = np.nan
+                values[i] = nan(values.dtype)
                 for v in vectors:
-                    v[i] = np.nan
+                    v[i] = nan(v.dtype)
                 info.value = 0
                 continue
             values[i] = parts[0] + 1j * parts[1] if real else parts[0]
@@ -297,7 +302,7 @@ def gees(a: np.ndarray, vectors: bool) -> list[np.ndarray]:
             if finite[i]:
                 call(at + i * step, q_at + i * q_step, work, length)
             if not finite[i] or info.value:
-                t[i] = q[i] = np.nan
+                t[i] = q[i] = nan(t.dtype)
                 info.value = 0
     found = [_by_rows(t, tuple(lead))]
     return [*found, _by_rows(q, tuple(lead))] if vectors else found

@@ -29,6 +29,7 @@ from rtfunc.ops.contract import dot_general_p
 from rtfunc.ops.convert import convert, promote_inexact, scalar
 from rtfunc.ops.elementwise import broadcast_to
 from rtfunc.ops.iota import broadcasted_iota
+from rtfunc.ops.linalg import lapack
 from rtfunc.ops.reduce import reduce_sum_p
 from rtfunc.ops.select import select
 from rtfunc.ops.shape import reshape_p, transpose_p
@@ -212,7 +213,7 @@ def or_nan(factorize: Callable[..., Any], *arrays: np.ndarray) -> tuple[np.ndarr
         a = arrays[0]
         if a.ndim == 2:
             like = [np.eye(*a.shape, dtype=a.dtype), *(np.zeros_like(x) for x in arrays[1:])]
-            return tuple(np.full_like(x, np.nan) for x in _tuple(factorize(*like)))
+            return tuple(np.full_like(x, lapack.nan(x.dtype)) for x in _tuple(factorize(*like)))
     lead = a.shape[:-2]
     flat = [x.reshape(math.prod(lead), *x.shape[len(lead) :]) for x in arrays]
     found = [or_nan(factorize, *members) for members in zip(*flat)]

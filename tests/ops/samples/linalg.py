@@ -183,4 +183,19 @@ SAMPLES = {
         *(Sample((x,), note=note) for x, note in SQUARE),
         Sample((np.zeros((2, 2)),), check_derivatives=False, note="singular"),
     ],
+    "pinv": [
+        *(Sample((x, np.zeros(x.shape[:-2])), note=note) for x, note in RECTANGULAR),
+        Sample(
+            (np.outer(real(3), real(4)), np.array(1e-9)), check_derivatives=False, note="rank 1"
+        ),
+    ],
+    "matrix_function": [
+        *(Sample((x,), {"function": "expm"}, note=note) for x, note in SQUARE),
+        Sample((20 * GENERAL,), {"function": "expm"}, False, note="squarings"),
+        *(
+            Sample((positive(x).astype(complex),), {"function": "sqrtm"}, note=f"sqrtm {note}")
+            for x, note in SQUARE
+        ),
+        Sample((np.zeros((2, 2), complex),), {"function": "sqrtm"}, False, note="sqrtm of zero"),
+    ],
 }
