@@ -113,17 +113,11 @@ def getrf(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     pivots = np.zeros((lu.shape[0], min(m, n)), np.int32)
     if lu.size:
         routine = _routine("?getrf_", a.dtype)
-        rows, columns, info = c_int(m), c_int(n), c_int()
+        rows, columns, info = byref(c_int(m)), byref(c_int(n)), byref(c_int())
         (at, step), (pivot_at, pivot_step) = _steps(lu), _steps(pivots)
         for i in range(len(lu)):
-            routine(
-                byref(rows),
-                byref(columns),
-                c_void_p(at + i * step),
-                byref(rows),
-                c_void_p(pivot_at + i * pivot_step),
-                byref(info),
-            )
+            matrix, swaps = c_void_p(at + i * step), c_void_p(pivot_at + i * pivot_step)
+            routine(rows, columns, matrix, rows, swaps, info)
         pivots -= 1
     return _by_rows(lu, tuple(lead)), pivots.reshape(*lead, min(m, n))
 
@@ -155,23 +149,20 @@ def trsm(
         alpha: Any = c_void_p(one.ctypes.data)
     else:
         alpha = (ctypes.c_float if x.dtype == dtypes.float32 else ctypes.c_double)(1)
+    how_solved = (
+        _ROW_MAJOR,
+        _LEFT if left_side else _RIGHT,
+        _LOWER if lower else _UPPER,
+        how,
+        _UNIT if unit_diagonal else _NON_UNIT,
+        rows,
+        columns,
+        alpha,
+    )
     start, at = a.ctypes.data, x.ctypes.data
     a_step, step = n * n * a.itemsize, rows * columns * x.itemsize
     for i in range(len(a)):
-        routine(
-            _ROW_MAJOR,
-            _LEFT if left_side else _RIGHT,
-            _LOWER if lower else _UPPER,
-            how,
-            _UNIT if unit_diagonal else _NON_UNIT,
-            rows,
-            columns,
-            alpha,
-            c_void_p(start + i * a_step),
-            n,
-            c_void_p(at + i * step),
-            columns,
-        )
+        routine(*how_solved, c_void_p(start + i * a_step), n, c_void_p(at + i * step), columns)
     return x
 
 

@@ -27,7 +27,11 @@ from rtfunc.ops.gather import gather_p
 from rtfunc.ops.gather_kernels import GatherDimensionNumbers
 from rtfunc.ops.linalg import lapack
 from rtfunc.ops.linalg import matrices as mx
-from rtfunc.ops.linalg.triangular import solve_triangular, triangular_solve_p
+from rtfunc.ops.linalg.triangular import (
+    solve_triangular,
+    triangular_kernel,
+    triangular_solve_p,
+)
 from rtfunc.ops.pad_slice import concatenate_p, slice_in_dim
 from rtfunc.ops.shape import reshape_p
 from rtfunc.ops.sort import argsort
@@ -307,17 +311,15 @@ def _solve_infer(a: Aval, factors: Aval, permutation: Aval, b: Aval, *, transpos
 
 
 def _solve_impl(xp: Any, a: Any, factors: Any, permutation: Any, b: Any, *, transpose: bool) -> Any:
-    avals = [Aval(x.shape, x.dtype) for x in (a, factors, permutation, b)]
-    _solve_infer(*avals, transpose=transpose)
+    if b.shape[:-1] != a.shape[:-1] or factors.shape != a.shape or b.dtype != factors.dtype:
+        raise TypeError("operands do not fit")  # `infer` explains; BLAS would read beyond them
+    lower = {"left_side": True, "lower": True, "transpose": transpose, "unit_diagonal": True}
+    upper = {**lower, "lower": False, "unit_diagonal": False}
     order = permutation[..., None]
-    how = {"left_side": True, "transpose_a": transpose, "conjugate_a": False}
-    lower = {**how, "lower": True, "unit_diagonal": True}
-    upper = {**how, "lower": False, "unit_diagonal": False}
-    solve = triangular_solve_p.impl
     if not transpose:
-        x = solve(xp, factors, xp.take_along_axis(b, order, -2), **lower)
-        return solve(xp, factors, x, **upper)
-    x = solve(xp, factors, solve(xp, factors, b, **upper), **lower)
+        x = triangular_kernel(xp, factors, xp.take_along_axis(b, order, -2), **lower)
+        return triangular_kernel(xp, factors, x, **upper)
+    x = triangular_kernel(xp, factors, triangular_kernel(xp, factors, b, **upper), **lower)
     return xp.take_along_axis(x, xp.argsort(order, axis=-2), -2)
 
 

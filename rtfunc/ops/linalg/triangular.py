@@ -112,23 +112,47 @@ def _impl(
 ) -> Any:
     # BLAS would read beyond arrays that do not fit.
     _infer(Aval(a.shape, a.dtype), Aval(b.shape, b.dtype), left_side=left_side)
+    return triangular_kernel(
+        xp,
+        a,
+        b,
+        left_side=left_side,
+        lower=lower,
+        transpose=transpose_a,
+        conjugate=conjugate_a,
+        unit_diagonal=unit_diagonal,
+    )
+
+
+def triangular_kernel(
+    xp: Any,
+    a: Any,
+    b: Any,
+    *,
+    left_side: bool,
+    lower: bool,
+    transpose: bool,
+    conjugate: bool = False,
+    unit_diagonal: bool,
+) -> Any:
+    """The solution for buffers of shapes and dtypes that fit."""
     if xp is np:
         return lapack.trsm(
             a,
             b,
             left_side=left_side,
             lower=lower,
-            transpose=transpose_a,
-            conjugate=conjugate_a,
+            transpose=transpose,
+            conjugate=conjugate,
             unit_diagonal=unit_diagonal,
         )
     from cupyx.scipy.linalg import solve_triangular  # pyright: ignore[reportMissingImports]
 
     if not left_side:  # x op(a) = b is op(a)^T x^T = b^T
-        b, transpose_a = b.swapaxes(-1, -2), not transpose_a
-    if conjugate_a and not transpose_a:
+        b, transpose = b.swapaxes(-1, -2), not transpose
+    if conjugate and not transpose:
         a = a.conj()
-    trans = (2 if conjugate_a else 1) if transpose_a else 0
+    trans = (2 if conjugate else 1) if transpose else 0
     flat_a, flat_b = lapack.stacked(a), lapack.stacked(b)
     out = xp.empty(flat_b.shape, b.dtype)
     for i in range(len(flat_a)):
