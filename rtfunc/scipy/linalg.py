@@ -27,7 +27,12 @@ from rtfunc.ops.gather import GatherDimensionNumbers, gather
 from rtfunc.ops.iota import broadcasted_iota
 from rtfunc.ops.linalg import matrices as mx
 from rtfunc.ops.linalg.cholesky import cholesky_p
-from rtfunc.ops.linalg.lu import lu_p, lu_pivots_to_permutation_p, permute_rows
+from rtfunc.ops.linalg.lu import (
+    lu_p,
+    lu_pivots_to_permutation_p,
+    lu_solve_matrices,
+    permute_rows,
+)
 from rtfunc.ops.linalg.qr import qr_p
 from rtfunc.ops.linalg.schur import schur_p
 from rtfunc.ops.linalg.triangular import triangular_solve_p
@@ -246,10 +251,10 @@ def lu_solve(
     factors, pivots = lu_and_piv
     order = lu_pivots_to_permutation_p.bind(pivots, permutation_size=factors.shape[-1])
     y = asarray(b)
-    if y.ndim == 1:
-        out = _ops.lu.lu_solve(factors, order, expand_dims(y, (1,)), trans)
-        return reshape(out, out.shape[:-1])
-    return _ops.lu.lu_solve(factors, order, y, trans)
+    if y.ndim != 1:
+        return lu_solve_matrices(factors, order, y, trans)
+    out = lu_solve_matrices(factors, order, expand_dims(y, (1,)), trans)
+    return reshape(out, out.shape[:-1])
 
 
 # Orthogonal factorizations and eigenvalues
@@ -431,7 +436,7 @@ def toeplitz(c: ArrayLike | Sequence[Any], r: ArrayLike | Sequence[Any] | None =
     column, row = broadcast_to(column, (*lead, m)), broadcast_to(row, (*lead, n))
     last = len(lead)
     # Element (i, j) is number n - 1 + i - j of the row read backwards and the column after it.
-    band = concatenate([rev(slice_in_dim(row, 1, max(n, 1), axis=last), (last,)), column], last)
+    band = concatenate([rev(slice_in_dim(row, min(n, 1), n, axis=last), (last,)), column], last)
     if not m or not n:
         return reshape(slice_in_dim(band, 0, 0, axis=last), (*lead, m, n))
     index = sub(broadcasted_iota("int32", (m, n), 0), broadcasted_iota("int32", (m, n), 1))

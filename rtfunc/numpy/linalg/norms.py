@@ -15,11 +15,12 @@ from rtfunc.numpy.logic import isnan
 from rtfunc.numpy.reductions import max as amax
 from rtfunc.numpy.reductions import min as amin
 from rtfunc.numpy.reductions import sum as sum_
-from rtfunc.ops.arithmetic import add, div, mul, sqrt, square
+from rtfunc.ops.arithmetic import div, mul, sqrt
 from rtfunc.ops.comparison import bitwise_and, bitwise_not, eq, ne
-from rtfunc.ops.complex import abs_, imag, real
+from rtfunc.ops.complex import abs_
 from rtfunc.ops.convert import convert, promote_inexact, scalar
 from rtfunc.ops.exponential import power
+from rtfunc.ops.linalg import matrices as mx
 from rtfunc.ops.reduce import reduce_or_p
 from rtfunc.ops.select import select
 from rtfunc.ops.shape import expand_dims, normalize_axes, reshape_p, transpose
@@ -39,15 +40,11 @@ def _root(x: Array) -> Array:
     return select(zero, scalar(0, x.dtype), sqrt(select(zero, scalar(1, x.dtype), x)))
 
 
-def _squares(x: Array) -> Array:
-    return add(square(real(x)), square(imag(x))) if dtypes.is_complex(x.dtype) else square(x)
-
-
 def _vector_norm(
     operation: str, x: Array, axes: tuple[int, ...], keep: bool, order: Order
 ) -> Array:
     if order is None or order == 2:
-        return _root(sum_(_squares(x), axes, keepdims=keep))
+        return _root(sum_(mx.absolute_squares(x), axes, keepdims=keep))
     if isinstance(order, str):
         raise _wrong_order(operation, order, "vectors")
     if order == math.inf:
@@ -72,7 +69,7 @@ def _matrix_norm(
 ) -> Array:
     row, column = axes
     if order in (None, "fro", "f"):
-        return _root(sum_(_squares(x), axes, keepdims=keep))
+        return _root(sum_(mx.absolute_squares(x), axes, keepdims=keep))
     if order in (1, -1, math.inf, -math.inf):
         summed, searched = (row, column) if order in (1, -1) else (column, row)
         sums = sum_(abs_(x), summed, keepdims=True)

@@ -18,9 +18,8 @@ from rtfunc.numpy.linalg.decompositions import svdvals
 from rtfunc.numpy.reductions import max as amax
 from rtfunc.numpy.reductions import sum as sum_
 from rtfunc.ops import linalg as ops
-from rtfunc.ops.arithmetic import add, mul, square, sub
+from rtfunc.ops.arithmetic import mul, sub
 from rtfunc.ops.comparison import gt
-from rtfunc.ops.complex import imag, real
 from rtfunc.ops.convert import as_array, convert, promote_inexact, scalar
 from rtfunc.ops.elementwise import broadcast_to
 from rtfunc.ops.linalg import matrices as mx
@@ -223,10 +222,7 @@ def lstsq(
         residuals = filled((0,), 0, values.dtype)
     else:
         rest = sub(right, matmul(x, solution))
-        squares = square(real(rest)) if dtypes.is_complex(rest.dtype) else square(rest)
-        if dtypes.is_complex(rest.dtype):
-            squares = add(squares, square(imag(rest)))
-        residuals = sum_(squares, 0)
+        residuals = sum_(mx.absolute_squares(rest), 0)
     out = solution if y.ndim == 2 else reshape(solution, (n,))
     return LstsqResult(out, residuals, rank, values)
 

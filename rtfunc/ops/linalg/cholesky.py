@@ -94,7 +94,7 @@ def _vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
 cholesky_p = Primitive(
     "cholesky",
     infer=_infer,
-    impl=_impl,
+    impl=mx.computing(_impl),
     jvp=_jvp,
     vjp=_vjp,
     batch=mx.batch_stack,

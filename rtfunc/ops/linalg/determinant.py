@@ -53,7 +53,7 @@ def _sum_of_products(x: Any, y: Any) -> Any:
 determinant_p = Primitive(
     "determinant",
     infer=_determinant_infer,
-    impl=lambda xp, x: xp.linalg.det(x),
+    impl=mx.computing(lambda xp, x: xp.linalg.det(x)),
     jvp=_determinant_jvp,
     vjp=_determinant_vjp,
     batch=mx.batch_stack,
@@ -203,7 +203,7 @@ def _slogdet_vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
 slogdet_p = Primitive(
     "slogdet",
     infer=_slogdet_infer,
-    impl=lambda xp, x: list(xp.linalg.slogdet(x)),
+    impl=mx.computing(lambda xp, x: list(xp.linalg.slogdet(x))),
     jvp=_slogdet_jvp,
     vjp=_slogdet_vjp,
     batch=mx.batch_stack,

@@ -118,7 +118,7 @@ def _vjp(
 eigh_p = Primitive(
     "eigh",
     infer=_infer,
-    impl=_impl,
+    impl=mx.computing(_impl),
     jvp=_jvp,
     vjp=_vjp,
     batch=mx.batch_stack,

@@ -245,31 +245,40 @@ def lu_solve(lu: ArrayLike, permutation: ArrayLike, b: ArrayLike, trans: int = 0
       trans: 0 for a itself, 1 for its transpose, 2 for its conjugate transpose.
 
     Derivatives flow through the factors. Raises `ShapeError` for shapes that do not fit.
+
+    >>> factors, _, order = lu(np.array([[0.0, 2.0], [4.0, 2.0]]))
+    >>> lu_solve(factors, order, np.array([2.0, 6.0]))
+    Array([1., 1.], dtype=float64)
     """
+    vector = np.ndim(b) == np.ndim(lu) - 1
+    (right,) = mx.matrix_operands("lu_solve", b)
+    x = lu_solve_matrices(lu, permutation, mx.as_column(right) if vector else right, trans)
+    return reshape_p.bind(x, shape=x.shape[:-1]) if vector else x
+
+
+def lu_solve_matrices(lu: ArrayLike, permutation: ArrayLike, b: ArrayLike, trans: int) -> Array:
+    """As `lu_solve`, for b [..., n, k] alone."""
     factors, right = mx.matrix_operands("lu_solve", lu, b)
     order = as_array("lu_solve", permutation)
     if trans not in (0, 1, 2):
         raise ArgumentError(at_user_line(f"lu_solve: trans is 0, 1 or 2, not {trans!r}."))
     mx.check_matrices("lu_solve", factors.aval, square=True)
     n = factors.shape[-1]
-    vector = right.ndim == factors.ndim - 1
-    columns: Any = mx.as_column(right) if vector else right
-    if columns.ndim < 2 or columns.shape[-2] != n or order.shape[-1:] != (n,):
+    if right.ndim < 2 or right.shape[-2] != n or order.shape[-1:] != (n,):
         raise ShapeError(
             at_user_line(
                 f"lu_solve: factors of shape {factors.shape}, a permutation of shape {order.shape} "
                 f"and right-hand sides of shape {right.shape} do not fit."
             )
         )
-    lead = broadcast_shapes("lu_solve", factors.shape[:-2], order.shape[:-1], columns.shape[:-2])
-    x = _lu_solve(
+    lead = broadcast_shapes("lu_solve", factors.shape[:-2], order.shape[:-1], right.shape[:-2])
+    return _lu_solve(
         broadcast_to(factors, (*lead, n, n)),
         broadcast_to(order, (*lead, n)),
-        broadcast_to(columns, (*lead, *columns.shape[-2:])),
+        broadcast_to(right, (*lead, *right.shape[-2:])),
         transpose=trans > 0,
         conjugate=trans == 2,
     )
-    return reshape_p.bind(x, shape=x.shape[:-1]) if vector else x
 
 
 def _lu_solve(factors: Any, permutation: Any, b: Any, *, transpose: bool, conjugate: bool) -> Any:

@@ -23,7 +23,7 @@ from rtfunc.core.batching import at_front
 from rtfunc.core.errors import DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive
 from rtfunc.ops import complex as parts
-from rtfunc.ops.arithmetic import add, mul
+from rtfunc.ops.arithmetic import add, mul, square
 from rtfunc.ops.comparison import eq, ge, gt
 from rtfunc.ops.contract import dot_general_p
 from rtfunc.ops.convert import convert, promote_inexact, scalar
@@ -60,6 +60,13 @@ def adjoint(x: Any) -> Any:
 def real_part(x: Any) -> Any:
     """The real part; real arrays as they are."""
     return parts.real(x) if dtypes.is_complex(x.dtype) else x
+
+
+def absolute_squares(x: Any) -> Any:
+    """|x|^2, real."""
+    if dtypes.is_complex(x.dtype):
+        return add(square(parts.real(x)), square(parts.imag(x)))
+    return square(x)
 
 
 def imaginary(x: Any) -> Any:
@@ -222,6 +229,17 @@ def or_nan(factorize: Callable[..., Any], *arrays: np.ndarray) -> tuple[np.ndarr
 
 def _tuple(x: Any) -> tuple[np.ndarray, ...]:
     return tuple(x) if isinstance(x, tuple) else (x,)
+
+
+def computing(impl: Callable[..., Any]) -> Callable[..., Any]:
+    """An `impl` rule that refuses other dtypes: NumPy takes bfloat16 for something like float64."""
+
+    def checked(xp: Any, x: Any, **params: Any) -> Any:
+        if x.dtype not in over:
+            raise TypeError(x.dtype)  # `infer` has the message
+        return impl(xp, x, **params)
+
+    return checked
 
 
 def on_host(kernel: Callable[..., Sequence[np.ndarray]]) -> Callable[..., Any]:

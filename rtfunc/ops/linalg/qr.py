@@ -190,7 +190,7 @@ def _vjp(primitive: Primitive, needed: Any, operands: Any, *, full_matrices: boo
 qr_p = Primitive(
     "qr",
     infer=_infer,
-    impl=_impl,
+    impl=mx.computing(_impl),
     jvp=_jvp,
     vjp=_vjp,
     batch=mx.batch_stack,

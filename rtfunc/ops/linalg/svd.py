@@ -184,7 +184,7 @@ def _vjp(
 svd_p = Primitive(
     "svd",
     infer=_infer,
-    impl=_impl,
+    impl=mx.computing(_impl),
     jvp=_jvp,
     vjp=_vjp,
     batch=mx.batch_stack,
