@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import mpmath
 import numpy as np
 import pytest
 
@@ -373,6 +377,16 @@ def test_expm(scale, dtype):
     close(LA.expm(a), exact, TOLERANCE[dtype] * max(1, 4 * scale))
 
 
+@pytest.mark.parametrize("scale", [0.01, 0.2, 1, 8])
+def test_expm_is_that_of_many_digits(scale):
+    with mpmath.workdps(40):
+        a = scale * values(5, 5)
+        exact = mpmath.expm(mpmath.matrix(a.tolist()), method="taylor").tolist()
+    # Products of the 5 or so squarings that these norms need lose some tens of eps.
+    error = np.linalg.norm(np.asarray(LA.expm(a)) - np.array(exact, float))
+    assert error < 2e-14 * np.linalg.norm(np.array(exact, float))
+
+
 def test_exponential_of_stacks_and_of_what_is_not_finite():
     a = values(2, 3, 3)
     close(LA.expm(a), np.stack([np.asarray(LA.expm(x)) for x in a]))
@@ -593,6 +607,16 @@ def test_results_are_named_as_numpys():
     a = np.eye(2)
     for name in ("qr", "svd", "eig", "eigh", "slogdet"):
         assert getattr(LA, name)(a)._fields == getattr(np.linalg, name)(a)._fields
+
+
+def test_the_module_is_loaded_when_used():
+    program = (
+        "import sys, rtfunc.numpy as n; assert 'rtfunc.numpy.linalg' not in sys.modules; n.linalg"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=True).returncode == 0
+    assert "linalg" in dir(rnp)
+    with pytest.raises(AttributeError, match="has no attribute 'linear'"):
+        _ = rnp.linear
 
 
 def test_the_standards_extension_is_complete():
