@@ -15,37 +15,18 @@ from rtfunc.ops.linalg import lapack
 from rtfunc.ops.linalg.determinant import adjugate
 from rtfunc.ops.linalg.eig import eig_p
 from rtfunc.testing import check_grads
+from tests.matrices import (  # noqa: F401
+    DTYPES,
+    TOLERANCE,
+    adjoint,
+    assert_close,
+    regular,
+    same_matrices,
+    values,
+)
 from tests.messages import raises
 
 LA = lax.linalg
-RNG = np.random.default_rng(3)
-#: Backward errors of LAPACK are some tens of eps; the matrices here have condition numbers below 100.
-TOLERANCE = {"float32": 5e-5, "float64": 1e-12, "complex64": 5e-5, "complex128": 1e-12}
-DTYPES = list(TOLERANCE)
-
-
-def values(*shape, dtype="float64"):
-    x = RNG.normal(size=shape)
-    if dtype.startswith("complex"):
-        x = x + 1j * RNG.normal(size=shape)
-    return np.asarray(x).astype(dtype)
-
-
-def regular(*shape, dtype="float64"):
-    return (0.3 * values(*shape, dtype=dtype) + 3 * np.eye(shape[-1])).astype(dtype)
-
-
-def close(found, expected):
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.shape == expected.shape
-    assert found.dtype == expected.dtype
-    tolerance = TOLERANCE.get(str(found.dtype), 0)
-    scale = max(1.0, float(np.max(np.abs(expected), initial=0)))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale)
-
-
-def adjoint(x):
-    return np.asarray(x).conj().swapaxes(-1, -2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -68,17 +49,19 @@ def test_triangular_solve_solves(dtype, left_side, lower, op, unit_diagonal):
     full = full.mT if "T" in op else full
     full = full.conj() if "C" in op else full
     x = np.asarray(LA.triangular_solve(a, b, **how))
-    close(full @ x if left_side else x @ full, b)
-    close(LA.triangular_solve(a, b[:, 0], **how), x[:, 0] if not left_side else np.asarray(
+    assert_close(full @ x if left_side else x @ full, b)
+    assert_close(LA.triangular_solve(a, b[:, 0], **how), x[:, 0] if not left_side else np.asarray(
         LA.triangular_solve(a, b[:, 0, :, None], **how))[..., 0])  # fmt: skip
 
 
 def test_triangular_solve_of_strided_and_of_read_only_operands():
     a, b = np.tril(regular(6, 6)), values(6, 8)
     expected = np.linalg.solve(a[::2, ::2], b[::2, ::2])
-    close(LA.triangular_solve(a[::2, ::2], b[::2, ::2], left_side=True, lower=True), expected)
+    assert_close(
+        LA.triangular_solve(a[::2, ::2], b[::2, ::2], left_side=True, lower=True), expected
+    )
     flipped = LA.triangular_solve(a.T, b.T, lower=False)
-    close(np.asarray(flipped).T, np.linalg.solve(a, b))
+    assert_close(np.asarray(flipped).T, np.linalg.solve(a, b))
 
 
 def test_triangular_solve_refuses_what_does_not_fit():
@@ -106,7 +89,7 @@ def test_lu(shape, dtype):
     k = min(shape[-2:])
     lower = np.tril(lu[..., :k], -1) + np.eye(shape[-2], k)
     upper = np.triu(lu[..., :k, :])
-    close((lower @ upper).astype(dtype), np.take_along_axis(a, permutation[..., None], -2))
+    assert_close((lower @ upper).astype(dtype), np.take_along_axis(a, permutation[..., None], -2))
     assert (np.abs(lower) < 1.5).all()  # pivots are the largest elements, by |re| + |im|
     assert pivots.dtype == permutation.dtype == np.int32
     np.testing.assert_array_equal(LA.lu_pivots_to_permutation(pivots, shape[-2]), permutation)
@@ -118,9 +101,9 @@ def test_lu_solve(trans, dtype):
     a, b = values(2, 3, 3, dtype=dtype), values(1, 3, 4, dtype=dtype)
     lu, _, permutation = LA.lu(a)
     op = (a, a.mT, adjoint(a))[trans]
-    close(LA.lu_solve(lu, permutation, b, trans), np.linalg.solve(op, b))
+    assert_close(LA.lu_solve(lu, permutation, b, trans), np.linalg.solve(op, b))
     vectors = values(2, 3, dtype=dtype)
-    close(
+    assert_close(
         LA.lu_solve(lu, permutation, vectors, trans),
         np.linalg.solve(op, vectors[..., None])[..., 0],
     )
@@ -149,8 +132,8 @@ def test_lu_refuses_what_does_not_fit():
 def test_left_and_right_eigenvectors(shape, dtype):
     a = values(*shape, dtype=dtype)
     w, vl, vr = map(np.asarray, LA.eig(a))
-    close(a @ vr, vr * w[..., None, :])
-    close(adjoint(vl) @ a, w[..., None] * adjoint(vl))
+    assert_close(a @ vr, vr * w[..., None, :])
+    assert_close(adjoint(vl) @ a, w[..., None] * adjoint(vl))
     assert len(LA.eig(a, compute_left_eigenvectors=False)) == 2
     assert len(LA.eig(a, compute_left_eigenvectors=False, compute_right_eigenvectors=False)) == 1
 
@@ -160,9 +143,9 @@ def test_left_and_right_eigenvectors(shape, dtype):
 def test_schur(shape, dtype):
     a = values(*shape, dtype=dtype)
     t, q = map(np.asarray, LA.schur(a))
-    close(q @ t @ adjoint(q), a)
+    assert_close(q @ t @ adjoint(q), a)
     assert not np.tril(t, -2 if dtype.startswith("float") else -1).any()
-    close(LA.schur(a, compute_schur_vectors=False), t)
+    assert_close(LA.schur(a, compute_schur_vectors=False), t)
 
 
 def test_schur_has_no_derivative():
@@ -173,21 +156,21 @@ def test_schur_has_no_derivative():
     with raises(UnsupportedError, message):
         rf.jvp(lambda a: LA.schur(a)[0], (a,), (a,))
     stopped = rf.grad(lambda a: (LA.schur(rf.stop_gradient(a))[0] * a).sum())(a)
-    close(stopped, LA.schur(a)[0])
+    assert_close(stopped, LA.schur(a)[0])
 
 
 def test_the_other_functions_have_jaxs_defaults():
     a = values(3, 3)
     symmetric = (a + a.T) / 2
     v, w = LA.eigh(a)
-    close(w, np.linalg.eigvalsh(symmetric))
-    close(symmetric @ np.asarray(v), np.asarray(v) * np.asarray(w))
-    close(LA.eigh(a, lower=False, symmetrize_input=False)[1], np.linalg.eigvalsh(a, "U"))
+    assert_close(w, np.linalg.eigvalsh(symmetric))
+    assert_close(symmetric @ np.asarray(v), np.asarray(v) * np.asarray(w))
+    assert_close(LA.eigh(a, lower=False, symmetrize_input=False)[1], np.linalg.eigvalsh(a, "U"))
     assert LA.qr(values(4, 2))[0].shape == (4, 4)
     assert LA.svd(values(4, 2))[0].shape == (4, 4)
-    close(LA.svd(a, compute_uv=False), np.linalg.svdvals(a))
-    close(LA.cholesky(a @ a.T), np.linalg.cholesky(a @ a.T))
-    close(LA.cholesky(a @ a.T, symmetrize_input=False), np.linalg.cholesky(a @ a.T))
+    assert_close(LA.svd(a, compute_uv=False), np.linalg.svdvals(a))
+    assert_close(LA.cholesky(a @ a.T), np.linalg.cholesky(a @ a.T))
+    assert_close(LA.cholesky(a @ a.T, symmetrize_input=False), np.linalg.cholesky(a @ a.T))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -237,7 +220,7 @@ def test_large_matrices_use_what_threads_there_are():
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda x: np.asarray(rf.jit(rnp.linalg.solve)(x, x)), a))
     for x in found:
-        close(x, np.eye(150))
+        assert_close(x, np.eye(150))
 
 
 def test_the_library_is_the_dependency():
