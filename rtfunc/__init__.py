@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from rtfunc import nn as nn
     from rtfunc import optim as optim
     from rtfunc import random as random
+    from rtfunc import scipy as scipy
     from rtfunc import testing as testing
     from rtfunc.core import errors as errors
 
@@ -79,6 +80,7 @@ _lazy = {
     "nn": "rtfunc.nn",
     "optim": "rtfunc.optim",
     "random": "rtfunc.random",
+    "scipy": "rtfunc.scipy",
     "testing": "rtfunc.testing",
 }
 

@@ -13,7 +13,9 @@ Array(2.5708966, dtype=float32)
 
 # ruff: noqa: I001  (one block per module, in the order of subjects)
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
 from rtfunc.core.array import Array as Array
 from rtfunc.core.array import install_namespace
@@ -499,7 +501,24 @@ from rtfunc.numpy.standard import (
     __array_namespace_info__ as __array_namespace_info__,
 )
 
+if TYPE_CHECKING:
+    from rtfunc.numpy import linalg as linalg
+
 #: The class of arrays, under NumPy's name.
 ndarray = Array
+
+#: Loaded when first used, to keep `import rtfunc` quick.
+_lazy = ("linalg",)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _lazy:
+        return importlib.import_module(f"rtfunc.numpy.{name}")
+    raise AttributeError(f"module 'rtfunc.numpy' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_lazy})
+
 
 install_namespace(sys.modules[__name__])
