@@ -13,6 +13,8 @@ a call (`dense(64)`, `dropout(0.2)`, `batch_norm()`); **combinators** take layer
 combinators take in the place of layers. `nn.functional` has the plain function beneath every layer.
 """
 
+from rtfunc.io.state_dict import load_state_dict as load_state_dict
+from rtfunc.io.state_dict import state_dict as state_dict
 from rtfunc.nn import functional as functional
 from rtfunc.nn import initializers as initializers
 from rtfunc.nn.activations import *  # noqa: F403
@@ -40,7 +42,5 @@ from rtfunc.nn.normalization import group_norm as group_norm
 from rtfunc.nn.normalization import instance_norm as instance_norm
 from rtfunc.nn.normalization import layer_norm as layer_norm
 from rtfunc.nn.normalization import rms_norm as rms_norm
-from rtfunc.nn.state_dict import load_state_dict as load_state_dict
-from rtfunc.nn.state_dict import state_dict as state_dict
 from rtfunc.nn.summary import Summary as Summary
 from rtfunc.nn.summary import summary as summary
