@@ -15,6 +15,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.dtypes import DtypeLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.nn import functional
+from rtfunc.nn.functional.normalization import trailing_axes
 from rtfunc.nn.layer import (
     InputSpec,
     Layer,
@@ -69,7 +70,7 @@ def _sizes(name: str, normalized_shape: int | Sequence[int] | None, x: Any) -> t
         sizes = (normalized_shape,)
     else:
         sizes = tuple(normalized_shape)
-    functional.trailing_axes(name, x, sizes)
+    trailing_axes(name, x, sizes)
     return sizes
 
 
