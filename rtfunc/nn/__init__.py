@@ -22,8 +22,17 @@ from rtfunc.nn.combinators import parallel as parallel
 from rtfunc.nn.combinators import repeat as repeat
 from rtfunc.nn.combinators import residual as residual
 from rtfunc.nn.combinators import sequential as sequential
+from rtfunc.nn.convolution import conv as conv
+from rtfunc.nn.convolution import conv_transpose as conv_transpose
 from rtfunc.nn.dropout import dropout as dropout
 from rtfunc.nn.dropout import spatial_dropout as spatial_dropout
+from rtfunc.nn.functional.convolution import conv1d as conv1d
+from rtfunc.nn.functional.convolution import conv2d as conv2d
+from rtfunc.nn.functional.convolution import conv3d as conv3d
+from rtfunc.nn.functional.convolution import conv_transpose1d as conv_transpose1d
+from rtfunc.nn.functional.convolution import conv_transpose2d as conv_transpose2d
+from rtfunc.nn.functional.convolution import conv_transpose3d as conv_transpose3d
+from rtfunc.nn.functional.padding import pad as pad
 from rtfunc.nn.layer import InputSpec as InputSpec
 from rtfunc.nn.layer import Layer as Layer
 from rtfunc.nn.layer import as_spec as as_spec
