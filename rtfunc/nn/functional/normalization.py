@@ -10,7 +10,9 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ShapeError, at_user_line
 from rtfunc.nn.activations import standardize
+from rtfunc.nn.arguments import check_positive
 from rtfunc.ops.convert import as_array, promote_inexact
+from rtfunc.ops.window import reduce_window_sum
 
 
 def layer_norm(
@@ -163,6 +165,33 @@ def batch_statistics(x: ArrayLike, axis: int = 1) -> tuple[Array, Array]:
     mean = rnp.mean(wide, axis=axes, keepdims=True)
     variance = rnp.mean(rnp.square(wide - mean), axis=axes)
     return mean.reshape((-1,)), variance
+
+
+def local_response_norm(
+    x: ArrayLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Array:
+    """x / (k + alpha * mean of x**2 over `size` channels around each)**beta.
+
+    Arguments: x: (N, C, ...). Channels that are missing at the ends count as zeros, as in PyTorch.
+
+    Krizhevsky et al. 2012, https://doi.org/10.1145/3065386.
+
+    >>> import rtfunc.numpy as rnp
+    >>> local_response_norm(rnp.array([[[1.0], [2.0]]]), 2, alpha=2.0, beta=1.0)
+    Array([[[0.5       ],
+            [0.33333334]]], dtype=float32)
+    """
+    (x,) = promote_inexact("local_response_norm", x)
+    check_positive("local_response_norm", "size", size)
+    if x.ndim < 3:
+        raise ShapeError(
+            at_user_line(f"local_response_norm takes an input (N, C, ...), not of shape {x.shape}.")
+        )
+    wide = x.astype(dtypes.compute_dtype(x.dtype))
+    one, none = (1,) * (x.ndim - 2), ((0, 0),) * (x.ndim - 2)
+    around = ((0, 0), (size // 2, (size - 1) // 2), *none)
+    sums = reduce_window_sum(rnp.square(wide), (1, size, *one), None, around)
+    return (wide / (sums * (alpha / size) + k) ** beta).astype(x.dtype)
 
 
 # What they share
