@@ -24,6 +24,8 @@ from rtfunc.nn.combinators import residual as residual
 from rtfunc.nn.combinators import sequential as sequential
 from rtfunc.nn.convolution import conv as conv
 from rtfunc.nn.convolution import conv_transpose as conv_transpose
+from rtfunc.nn.distances import cosine_similarity as cosine_similarity
+from rtfunc.nn.distances import pairwise_distance as pairwise_distance
 from rtfunc.nn.dropout import alpha_dropout as alpha_dropout
 from rtfunc.nn.dropout import dropout as dropout
 from rtfunc.nn.dropout import spatial_dropout as spatial_dropout

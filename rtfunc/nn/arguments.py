@@ -57,8 +57,8 @@ def check_positive(operation: str, name: str, value: Any) -> None:
 def per_axis(operation: str, name: str, value: Any, count: int, least: int = 1) -> tuple[int, ...]:
     """`value`, an integer or `count` of them, as `count` integers that are at least `least`."""
     try:
-        many = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str)
-        found = tuple(operator.index(v) for v in (value if many else (value,) * count))
+        many = value if isinstance(value, (Sequence, np.ndarray)) else (value,) * count
+        found = tuple(operator.index(v) for v in many)
     except TypeError:
         found = ()
     if len(found) != count or any(v < least for v in found):
@@ -117,7 +117,7 @@ def per_axis_pads(
 
 def spatial_rank(operation: str, value: Any, ndim: int) -> int:
     """The number of spatial axes: as many as `value` has entries, or else all after (N, C)."""
-    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
+    if isinstance(value, (Sequence, np.ndarray)):
         return len(value)
     if ndim < 3:
         raise ShapeError(

@@ -6,6 +6,8 @@ layer has (activations, losses, `linear`, `conv2d`) are the same in both places.
 """
 
 from rtfunc.nn.activations import *  # noqa: F403
+from rtfunc.nn.distances import cosine_similarity as cosine_similarity
+from rtfunc.nn.distances import pairwise_distance as pairwise_distance
 from rtfunc.nn.functional.convolution import conv as conv
 from rtfunc.nn.functional.convolution import conv1d as conv1d
 from rtfunc.nn.functional.convolution import conv2d as conv2d
