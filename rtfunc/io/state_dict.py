@@ -16,8 +16,13 @@ from rtfunc.core.array import Array
 from rtfunc.core.errors import DtypeError, ShapeError, TreeError, at_user_line
 
 
-def state_dict(params: Any, state: Any = None) -> dict[str, Array]:
+def state_dict(
+    params: Any, state: Any = None, *, tied: Mapping[str, str] | None = None
+) -> dict[str, Array]:
     """Parameters and state of a model under the names of PyTorch's `state_dict`: "0.weight".
+
+    Arguments: tied: names to add, each for a parameter that PyTorch has under two, as in
+    {"lm_head.weight": "transformer.wte.weight"}.
 
     Raises `TreeError` for a name that is in both.
 
@@ -34,7 +39,7 @@ def state_dict(params: Any, state: Any = None) -> dict[str, Array]:
                     at_user_line(f"state_dict: {name!r} is in both the parameters and the state.")
                 )
             flat[name] = leaf
-    return flat
+    return flat | {name: flat[own] for name, own in (tied or {}).items()}
 
 
 def _flat(tree: Any, prefix: str) -> list[tuple[str, Any]]:
@@ -49,7 +54,12 @@ def _flat(tree: Any, prefix: str) -> list[tuple[str, Any]]:
 
 
 def load_state_dict(
-    flat: Mapping[str, Any], params: Any, state: Any = None, *, strict: bool = True
+    flat: Mapping[str, Any],
+    params: Any,
+    state: Any = None,
+    *,
+    strict: bool = True,
+    tied: Mapping[str, str] | None = None,
 ) -> tuple[Any, Any]:
     """Parameters and state with the values of a flat `state_dict`, such as `load_torch` returns.
 
@@ -59,9 +69,10 @@ def load_state_dict(
         shapes and dtypes to fill. Values are converted to these dtypes.
       strict: whether all names must match; otherwise what is missing in `flat` keeps its value and
         what the model does not have is ignored.
+      tied: names under which a file repeats another parameter, as for `state_dict`.
 
     Returns new `params` and `state`. Raises `TreeError` that lists missing, unexpected and
-    mis-shaped names, `ShapeError` where only shapes differ (also if not `strict`), and `DtypeError`
+    mis-shaped names, or tied ones with different values, `ShapeError` where only shapes differ (also if not `strict`), and `DtypeError`
     for values that a conversion would spoil: complex to real, fractions to integers.
 
     >>> from rtfunc import nn, random
@@ -75,6 +86,7 @@ def load_state_dict(
             at_user_line(f"load_state_dict takes a dict of arrays, not a {type(flat).__name__}.")
         )
     state = {} if state is None else state
+    flat = _without_tied(flat, tied or {})
     wanted = state_dict(params, state)
     missing = [name for name in wanted if name not in flat]
     unexpected = [name for name in flat if name not in wanted]
@@ -119,6 +131,25 @@ def load_state_dict(
         return _value(prefix, flat[prefix], tree.dtype) if prefix in flat else tree
 
     return filled(params, ""), filled(state, "")
+
+
+def _without_tied(flat: Mapping[str, Any], tied: Mapping[str, str]) -> Mapping[str, Any]:
+    """`flat` without the names that repeat others; a parameter found under them alone is renamed."""
+    rest = {name: value for name, value in flat.items() if name not in tied}
+    for name, own in tied.items():
+        if name not in flat:
+            continue
+        value = rest.setdefault(own, flat[name])
+        if value is not flat[name] and not np.array_equal(
+            np.asarray(value), np.asarray(flat[name]), equal_nan=True
+        ):
+            raise TreeError(
+                at_user_line(
+                    f"load_state_dict: {name} and {own} are one parameter of the model, but have "
+                    "different values."
+                )
+            )
+    return rest
 
 
 def _listed(names: list[str]) -> str:

@@ -98,3 +98,14 @@ def test_the_structure_may_be_given_by_shapes_alone():
     params, state = rf.eval_shape(lambda: made(0))
     loaded = nn.state_dict(*nn.load_state_dict(flat, params, state))
     assert all(np.array_equal(loaded[name], flat[name]) for name in flat)
+
+
+def test_tied_parameters_have_two_names():
+    params, tied = {"wte": {"weight": np.ones(2, "f4")}}, {"head.weight": "wte.weight"}
+    flat = nn.state_dict(params, tied=tied)
+    assert list(flat) == ["wte.weight", "head.weight"]
+    for names in (["wte.weight"], ["head.weight"], ["wte.weight", "head.weight"]):
+        part = {name: 2 * flat[name] for name in names}
+        assert nn.load_state_dict(part, params, tied=tied)[0]["wte"]["weight"].tolist() == [2, 2]
+    with pytest.raises(TreeError, match=r"head.weight and wte.weight are one parameter"):
+        nn.load_state_dict({**flat, "head.weight": np.zeros(2)}, params, tied=tied)
