@@ -7,8 +7,8 @@ A layer is a pair of pure functions (`nn.layer` has the contract):
     logits, state = model.apply(params, state, images, key=key, train=True)
     loss = nn.cross_entropy(logits, labels)
 
-Names in this module are of three kinds: **layers** with parameters, state or randomness are made by
-a call (`dense(64)`, `dropout(0.2)`, `batch_norm()`); **combinators** take layers (`sequential`,
+Names in this module are of three kinds: **layers** with parameters, state, randomness or settings are
+made by a call (`dense(64)`, `dropout(0.2)`, `max_pool(2)`); **combinators** take layers (`sequential`,
 `residual`, ...); **activations, losses and the like** are plain functions of arrays, which
 combinators take in the place of layers. `nn.functional` has the plain function beneath every layer.
 """
@@ -25,6 +25,7 @@ from rtfunc.nn.combinators import sequential as sequential
 from rtfunc.nn.convolution import conv as conv
 from rtfunc.nn.convolution import conv_transpose as conv_transpose
 from rtfunc.nn.distances import cosine_similarity as cosine_similarity
+from rtfunc.nn.distances import normalize as normalize
 from rtfunc.nn.distances import pairwise_distance as pairwise_distance
 from rtfunc.nn.dropout import alpha_dropout as alpha_dropout
 from rtfunc.nn.dropout import dropout as dropout

@@ -7,6 +7,7 @@ layer has (activations, losses, `linear`, `conv2d`) are the same in both places.
 
 from rtfunc.nn.activations import *  # noqa: F403
 from rtfunc.nn.distances import cosine_similarity as cosine_similarity
+from rtfunc.nn.distances import normalize as normalize
 from rtfunc.nn.distances import pairwise_distance as pairwise_distance
 from rtfunc.nn.functional.convolution import conv as conv
 from rtfunc.nn.functional.convolution import conv1d as conv1d

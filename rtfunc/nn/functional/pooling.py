@@ -182,7 +182,8 @@ def _lp_pool(
     n = count or spatial_rank(operation, kernel_size, x.ndim)
     size = math.prod(per_axis(operation, "kernel_size", kernel_size, n))
     # PyTorch takes a window that hangs over the end as if it were full of its mean.
-    means = _avg_pool(operation, count, x**norm_type, kernel_size, stride, 0, ceil_mode)
+    powers = rnp.square(x) if norm_type == 2 else x**norm_type
+    means = _avg_pool(operation, count, powers, kernel_size, stride, 0, ceil_mode)
     zero = scalar(0, means.dtype)
     none = means == zero
     sums = select(none, scalar(1, means.dtype), means) * size
@@ -319,15 +320,14 @@ def _bins(operation: str, count: int | None, x: Array, output_size: Any) -> tupl
     n = count or spatial_rank(operation, output_size, x.ndim)
     check_spatial(operation, x.shape, n)
     sizes = x.shape[x.ndim - n :]
-    if output_size is None or isinstance(output_size, Sequence):
-        given = (None,) * n if output_size is None else output_size
-        output_size = [m if b is None else b for m, b in zip(sizes, given)]
-        output_size += [0] * (len(given) != n)  # refused, as a wrong number of them is
+    given = (None,) * n if output_size is None else output_size
+    if isinstance(given, Sequence) and len(given) == n:
+        given = [m if b is None else b for m, b in zip(sizes, given)]
     if 0 in sizes:
         raise ShapeError(
             at_user_line(f"{operation} does not take an input of shape {x.shape}: it has no bins.")
         )
-    return per_axis(operation, "output_size", output_size, n)
+    return per_axis(operation, "output_size", given, n)
 
 
 @functools.lru_cache(256)
