@@ -54,6 +54,9 @@ from rtfunc.nn.functional.pooling import lp_pool3d as lp_pool3d
 from rtfunc.nn.functional.pooling import max_pool1d as max_pool1d
 from rtfunc.nn.functional.pooling import max_pool2d as max_pool2d
 from rtfunc.nn.functional.pooling import max_pool3d as max_pool3d
+from rtfunc.nn.functional.pooling import max_unpool1d as max_unpool1d
+from rtfunc.nn.functional.pooling import max_unpool2d as max_unpool2d
+from rtfunc.nn.functional.pooling import max_unpool3d as max_unpool3d
 from rtfunc.nn.functional.resizing import interpolate as interpolate
 from rtfunc.nn.layer import InputSpec as InputSpec
 from rtfunc.nn.layer import Layer as Layer
@@ -86,6 +89,7 @@ from rtfunc.nn.pooling import adaptive_max_pool as adaptive_max_pool
 from rtfunc.nn.pooling import avg_pool as avg_pool
 from rtfunc.nn.pooling import lp_pool as lp_pool
 from rtfunc.nn.pooling import max_pool as max_pool
+from rtfunc.nn.pooling import max_unpool as max_unpool
 from rtfunc.nn.rearrangement import channel_shuffle as channel_shuffle
 from rtfunc.nn.rearrangement import fold as fold
 from rtfunc.nn.rearrangement import pixel_shuffle as pixel_shuffle
