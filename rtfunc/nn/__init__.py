@@ -7,8 +7,8 @@ A layer is a pair of pure functions (`nn.layer` has the contract):
     logits, state = model.apply(params, state, images, key=key, train=True)
     loss = nn.cross_entropy(logits, labels)
 
-Names in this module are of three kinds: **layers** with parameters, state or randomness are made by
-a call (`dense(64)`, `dropout(0.2)`, `batch_norm()`); **combinators** take layers (`sequential`,
+Names in this module are of three kinds: **layers** with parameters, state, randomness or settings are
+made by a call (`dense(64)`, `dropout(0.2)`, `max_pool(2)`); **combinators** take layers (`sequential`,
 `residual`, ...); **activations, losses and the like** are plain functions of arrays, which
 combinators take in the place of layers. `nn.functional` has the plain function beneath every layer.
 """
@@ -27,6 +27,7 @@ from rtfunc.nn.combinators import sequential as sequential
 from rtfunc.nn.convolution import conv as conv
 from rtfunc.nn.convolution import conv_transpose as conv_transpose
 from rtfunc.nn.distances import cosine_similarity as cosine_similarity
+from rtfunc.nn.distances import normalize as normalize
 from rtfunc.nn.distances import pairwise_distance as pairwise_distance
 from rtfunc.nn.dropout import alpha_dropout as alpha_dropout
 from rtfunc.nn.dropout import dropout as dropout
@@ -55,6 +56,9 @@ from rtfunc.nn.functional.pooling import lp_pool3d as lp_pool3d
 from rtfunc.nn.functional.pooling import max_pool1d as max_pool1d
 from rtfunc.nn.functional.pooling import max_pool2d as max_pool2d
 from rtfunc.nn.functional.pooling import max_pool3d as max_pool3d
+from rtfunc.nn.functional.pooling import max_unpool1d as max_unpool1d
+from rtfunc.nn.functional.pooling import max_unpool2d as max_unpool2d
+from rtfunc.nn.functional.pooling import max_unpool3d as max_unpool3d
 from rtfunc.nn.functional.resizing import interpolate as interpolate
 from rtfunc.nn.layer import InputSpec as InputSpec
 from rtfunc.nn.layer import Layer as Layer
@@ -87,6 +91,7 @@ from rtfunc.nn.pooling import adaptive_max_pool as adaptive_max_pool
 from rtfunc.nn.pooling import avg_pool as avg_pool
 from rtfunc.nn.pooling import lp_pool as lp_pool
 from rtfunc.nn.pooling import max_pool as max_pool
+from rtfunc.nn.pooling import max_unpool as max_unpool
 from rtfunc.nn.rearrangement import channel_shuffle as channel_shuffle
 from rtfunc.nn.rearrangement import fold as fold
 from rtfunc.nn.rearrangement import pixel_shuffle as pixel_shuffle

@@ -7,6 +7,7 @@ layer has (activations, losses, `linear`, `conv2d`) are the same in both places.
 
 from rtfunc.nn.activations import *  # noqa: F403
 from rtfunc.nn.distances import cosine_similarity as cosine_similarity
+from rtfunc.nn.distances import normalize as normalize
 from rtfunc.nn.distances import pairwise_distance as pairwise_distance
 from rtfunc.nn.functional.convolution import conv as conv
 from rtfunc.nn.functional.convolution import conv1d as conv1d
@@ -51,6 +52,10 @@ from rtfunc.nn.functional.pooling import max_pool as max_pool
 from rtfunc.nn.functional.pooling import max_pool1d as max_pool1d
 from rtfunc.nn.functional.pooling import max_pool2d as max_pool2d
 from rtfunc.nn.functional.pooling import max_pool3d as max_pool3d
+from rtfunc.nn.functional.pooling import max_unpool as max_unpool
+from rtfunc.nn.functional.pooling import max_unpool1d as max_unpool1d
+from rtfunc.nn.functional.pooling import max_unpool2d as max_unpool2d
+from rtfunc.nn.functional.pooling import max_unpool3d as max_unpool3d
 from rtfunc.nn.functional.rearrangement import channel_shuffle as channel_shuffle
 from rtfunc.nn.functional.rearrangement import fold as fold
 from rtfunc.nn.functional.rearrangement import pixel_shuffle as pixel_shuffle
