@@ -71,9 +71,10 @@ def load_state_dict(
         what the model does not have is ignored.
       tied: names under which a file repeats another parameter, as for `state_dict`.
 
-    Returns new `params` and `state`. Raises `TreeError` that lists missing, unexpected and
-    mis-shaped names, or tied ones with different values, `ShapeError` where only shapes differ (also if not `strict`), and `DtypeError`
-    for values that a conversion would spoil: complex to real, fractions to integers.
+    Returns new `params` and `state`. Raises `TreeError` that lists missing, unexpected and mis-
+    shaped names, or tied ones with different values, `ShapeError` where only shapes differ (also if
+    not `strict`), and `DtypeError` for values that a conversion would spoil: complex to real,
+    fractions to integers.
 
     >>> from rtfunc import nn, random
     >>> params, state = nn.dense(2).init(random.key(0), (1, 3))
