@@ -102,7 +102,8 @@ def train(
             carry, done = checkpoint.tree, checkpoint.metadata
             if done["options"] != options:
                 raise OtherRun(f"{checkpoint.path} is of a run with the options {done['options']}.")
-            result = Training(*carry[:2], done["losses"], done["accuracies"])
+            params, state, _ = carry
+            result = Training(params, state, done["losses"], done["accuracies"])
 
     def loss_of(params, state, key, x, y):
         shift_key, dropout_key = random.split(key)

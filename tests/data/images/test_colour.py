@@ -1,21 +1,16 @@
 """Values of pixels: against Pillow's ImageEnhance and ImageOps, and colorsys."""
 
 import colorsys
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import as_array, as_pillow, picture
 
 import rtfunc as rf
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError
 from rtfunc.data import images
 from rtfunc.random import key, split
 
-_spec = importlib.util.spec_from_file_location("pictures", Path(__file__).with_name("pictures.py"))
-pictures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(pictures)
-picture, as_pillow, as_array = pictures.picture, pictures.as_pillow, pictures.as_array
 ImageEnhance = pytest.importorskip("PIL.ImageEnhance")
 ImageOps = pytest.importorskip("PIL.ImageOps")
 

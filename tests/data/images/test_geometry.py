@@ -1,11 +1,10 @@
 """Pixels moved: against Pillow's numbers and torchvision's documented formulas."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import Image, as_array, as_pillow, picture
 
 import rtfunc as rf
 import rtfunc.numpy as rnp
@@ -15,15 +14,6 @@ from rtfunc.data.images.geometry import random_boxes
 from rtfunc.random import key, split
 from rtfunc.testing import check_grads
 
-_spec = importlib.util.spec_from_file_location("pictures", Path(__file__).with_name("pictures.py"))
-pictures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(pictures)
-picture, as_pillow, as_array, Image = (
-    pictures.picture,
-    pictures.as_pillow,
-    pictures.as_array,
-    pictures.Image,
-)
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,

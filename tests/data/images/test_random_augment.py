@@ -1,26 +1,14 @@
 """RandAugment: its operations against Pillow, and how they are drawn."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from pictures import Image, as_array, as_pillow, picture
 
 import rtfunc as rf
 from rtfunc.core.errors import ArgumentError
 from rtfunc.data import images
 from rtfunc.data.images.random_augment import operations_of
 from rtfunc.random import key
-
-_spec = importlib.util.spec_from_file_location("pictures", Path(__file__).with_name("pictures.py"))
-pictures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(pictures)
-picture, as_pillow, as_array, Image = (
-    pictures.picture,
-    pictures.as_pillow,
-    pictures.as_array,
-    pictures.Image,
-)
 
 BATCH = np.stack([picture(12, 14, seed=i) for i in range(3)]).astype("f4") / np.float32(255)
 
