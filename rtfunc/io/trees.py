@@ -160,7 +160,9 @@ def children_of(tree: Any) -> dict[Any, Any] | None:
     """The children of a container by their keys, field names or numbers; None for a leaf."""
     if isinstance(tree, dict):
         return dict(tree)
-    if tree is None or not optree.tree_is_leaf(tree, namespace=pytree.NAMESPACE):
+    if tree is None:
+        return {}
+    if not optree.tree_is_leaf(tree, namespace=pytree.NAMESPACE):
         parts = optree.tree_flatten_one_level(tree, namespace=pytree.NAMESPACE)
         return dict(zip(getattr(tree, "_fields", parts[2]), parts[0]))
     return None

@@ -42,14 +42,14 @@ def read_image(
         try:
             with Image.open(file) as picture:
                 if size is not None:
-                    picture.draft(mode, size[::-1])  # JPEG: decode no more than is needed
+                    picture.draft(mode, (size[1], size[0]))  # JPEG: decode no more than is needed
                 converted = picture.convert(mode)
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise FileFormatError(
                 f"{os.fspath(path)}: cannot decode the picture: {error}"
             ) from None
-    if size is not None and converted.size != size[::-1]:
-        converted = converted.resize(size[::-1], Image.Resampling.BILINEAR)
+    if size is not None and converted.size != (size[1], size[0]):
+        converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     array = np.asarray(converted)
     channels_last = array[:, :, None] if array.ndim == 2 else array
     return np.ascontiguousarray(channels_last.transpose(2, 0, 1))
