@@ -22,7 +22,6 @@ model = nn.sequential(
 optimizer = optim.adam(3e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not MNIST.exists(), reason="MNIST's files are not beside the repository")
 def test_mnist_is_learned_across_an_interruption(tmp_path):
     train, test = data.random_split(data.mnist(MNIST, "test"), [8000, 2000], rf.random.key(0))
