@@ -7,12 +7,14 @@ A layer is a pair of pure functions (`nn.layer` has the contract):
     logits, state = model.apply(params, state, images, key=key, train=True)
     loss = nn.cross_entropy(logits, labels)
 
-Names in this module are of three kinds: **layers** with parameters, state or randomness are made by
-a call (`dense(64)`, `dropout(0.2)`, `batch_norm()`); **combinators** take layers (`sequential`,
+Names in this module are of three kinds: **layers** with parameters, state, randomness or settings are
+made by a call (`dense(64)`, `dropout(0.2)`, `max_pool(2)`); **combinators** take layers (`sequential`,
 `residual`, ...); **activations, losses and the like** are plain functions of arrays, which
 combinators take in the place of layers. `nn.functional` has the plain function beneath every layer.
 """
 
+from rtfunc.io.state_dict import load_state_dict as load_state_dict
+from rtfunc.io.state_dict import state_dict as state_dict
 from rtfunc.nn import functional as functional
 from rtfunc.nn import initializers as initializers
 from rtfunc.nn.activations import *  # noqa: F403
@@ -22,8 +24,42 @@ from rtfunc.nn.combinators import parallel as parallel
 from rtfunc.nn.combinators import repeat as repeat
 from rtfunc.nn.combinators import residual as residual
 from rtfunc.nn.combinators import sequential as sequential
+from rtfunc.nn.convolution import conv as conv
+from rtfunc.nn.convolution import conv_transpose as conv_transpose
+from rtfunc.nn.distances import cosine_similarity as cosine_similarity
+from rtfunc.nn.distances import normalize as normalize
+from rtfunc.nn.distances import pairwise_distance as pairwise_distance
+from rtfunc.nn.dropout import alpha_dropout as alpha_dropout
 from rtfunc.nn.dropout import dropout as dropout
 from rtfunc.nn.dropout import spatial_dropout as spatial_dropout
+from rtfunc.nn.functional.convolution import conv1d as conv1d
+from rtfunc.nn.functional.convolution import conv2d as conv2d
+from rtfunc.nn.functional.convolution import conv3d as conv3d
+from rtfunc.nn.functional.convolution import conv_transpose1d as conv_transpose1d
+from rtfunc.nn.functional.convolution import conv_transpose2d as conv_transpose2d
+from rtfunc.nn.functional.convolution import conv_transpose3d as conv_transpose3d
+from rtfunc.nn.functional.padding import pad as pad
+from rtfunc.nn.functional.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from rtfunc.nn.functional.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from rtfunc.nn.functional.pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
+from rtfunc.nn.functional.pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from rtfunc.nn.functional.pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from rtfunc.nn.functional.pooling import adaptive_max_pool3d as adaptive_max_pool3d
+from rtfunc.nn.functional.pooling import avg_pool1d as avg_pool1d
+from rtfunc.nn.functional.pooling import avg_pool2d as avg_pool2d
+from rtfunc.nn.functional.pooling import avg_pool3d as avg_pool3d
+from rtfunc.nn.functional.pooling import global_avg_pool as global_avg_pool
+from rtfunc.nn.functional.pooling import global_max_pool as global_max_pool
+from rtfunc.nn.functional.pooling import lp_pool1d as lp_pool1d
+from rtfunc.nn.functional.pooling import lp_pool2d as lp_pool2d
+from rtfunc.nn.functional.pooling import lp_pool3d as lp_pool3d
+from rtfunc.nn.functional.pooling import max_pool1d as max_pool1d
+from rtfunc.nn.functional.pooling import max_pool2d as max_pool2d
+from rtfunc.nn.functional.pooling import max_pool3d as max_pool3d
+from rtfunc.nn.functional.pooling import max_unpool1d as max_unpool1d
+from rtfunc.nn.functional.pooling import max_unpool2d as max_unpool2d
+from rtfunc.nn.functional.pooling import max_unpool3d as max_unpool3d
+from rtfunc.nn.functional.resizing import interpolate as interpolate
 from rtfunc.nn.layer import InputSpec as InputSpec
 from rtfunc.nn.layer import Layer as Layer
 from rtfunc.nn.layer import as_spec as as_spec
@@ -39,8 +75,29 @@ from rtfunc.nn.normalization import batch_norm as batch_norm
 from rtfunc.nn.normalization import group_norm as group_norm
 from rtfunc.nn.normalization import instance_norm as instance_norm
 from rtfunc.nn.normalization import layer_norm as layer_norm
+from rtfunc.nn.normalization import local_response_norm as local_response_norm
 from rtfunc.nn.normalization import rms_norm as rms_norm
-from rtfunc.nn.state_dict import load_state_dict as load_state_dict
-from rtfunc.nn.state_dict import state_dict as state_dict
+from rtfunc.nn.padding import circular_pad as circular_pad
+from rtfunc.nn.padding import constant_pad as constant_pad
+from rtfunc.nn.padding import reflection_pad as reflection_pad
+from rtfunc.nn.padding import replication_pad as replication_pad
+from rtfunc.nn.padding import zero_pad as zero_pad
+from rtfunc.nn.parametrizations import Parametrization as Parametrization
+from rtfunc.nn.parametrizations import parametrized as parametrized
+from rtfunc.nn.parametrizations import spectral_norm as spectral_norm
+from rtfunc.nn.parametrizations import weight_norm as weight_norm
+from rtfunc.nn.pooling import adaptive_avg_pool as adaptive_avg_pool
+from rtfunc.nn.pooling import adaptive_max_pool as adaptive_max_pool
+from rtfunc.nn.pooling import avg_pool as avg_pool
+from rtfunc.nn.pooling import lp_pool as lp_pool
+from rtfunc.nn.pooling import max_pool as max_pool
+from rtfunc.nn.pooling import max_unpool as max_unpool
+from rtfunc.nn.rearrangement import channel_shuffle as channel_shuffle
+from rtfunc.nn.rearrangement import fold as fold
+from rtfunc.nn.rearrangement import pixel_shuffle as pixel_shuffle
+from rtfunc.nn.rearrangement import pixel_unshuffle as pixel_unshuffle
+from rtfunc.nn.rearrangement import unflatten as unflatten
+from rtfunc.nn.rearrangement import unfold as unfold
+from rtfunc.nn.resizing import upsample as upsample
 from rtfunc.nn.summary import Summary as Summary
 from rtfunc.nn.summary import summary as summary

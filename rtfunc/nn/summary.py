@@ -177,7 +177,11 @@ def _flops(equation: Equation) -> int:
     if name == "conv_general_dilated":
         kernel = equation.inputs[1].aval
         features = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
-        return 2 * out.size * (kernel.size // max(features, 1))
+        # Of the places of the window, those count that meet no zero between elements.
+        spread = math.prod(equation.params["lhs_dilation"])
+        return 2 * out.size * (kernel.size // max(features, 1)) // spread
+    if name.startswith("reduce_window"):
+        return out.size * math.prod(equation.params["window_dimensions"])
     if name in _MOVES or out.dtype.kind in "biu":
         return 0
     return max(out.size, *(atom.aval.size for atom in equation.inputs), 0)

@@ -1,4 +1,4 @@
-"""Data sets that come with the package, for first steps, examples and tests.
+"""The handwritten digits that come with the package, for first steps, examples and tests.
 
 `digits.md` beside this file has the source and the licence of the digits. Depends on `datasets`.
 """
@@ -42,7 +42,7 @@ def digits(part: str = "all") -> ArrayDataset:
 @functools.cache
 def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, labels, and which of them are held out."""
-    file = resources.files("rtfunc.data").joinpath("digits.npz")
+    file = resources.files("rtfunc.data.sources").joinpath("digits.npz")
     with file.open("rb") as stream, np.load(stream) as stored:
         images = stored["images"].astype(np.float32) / 16
         labels = stored["labels"].astype(np.int32)
