@@ -385,6 +385,7 @@ from rtfunc.numpy.sets import (
     unique_inverse as unique_inverse,
     unique_values as unique_values,
 )
+from rtfunc.numpy import fft as fft
 from rtfunc.numpy.standard import (
     __array_api_version__ as __array_api_version__,
     __array_namespace_info__ as __array_namespace_info__,
