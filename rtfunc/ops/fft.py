@@ -123,21 +123,22 @@ def _impl(xp: Any, x: Any, *, kind: str, lengths: tuple[int, ...]) -> Any:
         return xp.zeros(out.shape, out.dtype)
     axes = tuple(range(x.ndim - len(lengths), x.ndim))
     if kind == "irfft":
-        return _irfft(xp, x, axes, lengths)
+        return _irfft(xp, x, axes, lengths[len(lengths) - 1])
     transform = {"fft": xp.fft.fftn, "ifft": xp.fft.ifftn, "rfft": xp.fft.rfftn}[kind]
     return transform(x, axes=axes)
 
 
-def _irfft(xp: Any, x: Any, axes: tuple[int, ...], lengths: tuple[int, ...]) -> Any:
-    """Complex transforms of all axes but the last, and a real one of that."""
-    if len(axes) > 1:
-        x = xp.fft.ifftn(x, axes=axes[:-1])
+def _irfft(xp: Any, x: Any, axes: tuple[int, ...], last: int) -> Any:
+    """Complex transforms of all axes but the last, and a real one of that, at `last` points."""
+    *others, axis = axes
+    if others:
+        x = xp.fft.ifftn(x, axes=others)
     if xp is not np:  # cuFFT reads the imaginary parts that are ignored here
         x = x.copy()
         x[..., 0] = x[..., 0].real
-        if lengths[-1] % 2 == 0:
+        if last % 2 == 0:
             x[..., -1] = x[..., -1].real
-    return xp.fft.irfft(x, n=lengths[-1], axis=axes[-1])
+    return xp.fft.irfft(x, n=last, axis=axis)
 
 
 def _transpose(ct: Any, x: Any, *, kind: str, lengths: tuple[int, ...]) -> Any:
