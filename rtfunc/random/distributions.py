@@ -98,7 +98,7 @@ def truncated_normal(
 
     The bounds broadcast to `shape`, which is their common shape by default, and the dtype is theirs.
     Derivatives flow to them. The uniform floats lie between erf of the bounds, so in float32 bounds
-    beyond 5.5 standard deviations cut nothing off, and an interval out there is drawn coarsely.
+    beyond 5.6 standard deviations cut nothing off, and an interval out there is drawn coarsely.
 
     >>> from rtfunc.random import key
     >>> truncated_normal(key(0), -2.0, 2.0, (2,)).shape

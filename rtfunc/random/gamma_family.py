@@ -6,7 +6,7 @@ variables", ACM TOMS 26, 2000), each element with a key of its own and all eleme
 that ends when the last is accepted. The algorithm and its use of keys are those of `jax.random`, whose
 values these equal up to rounding. Derivatives with respect to the concentration a are those of the
 implicit reparametrisation x(a) with cdf(x; a) held fixed (Figurnov, Mohamed and Mnih, "Implicit
-reparameterization gradients", 2018): dx/da = -(d cdf / da) / pdf, the primitive `random_gamma_grad`.
+reparameterization gradients", 2018): dx/da = -(d cdf / da) / pdf, `random_gamma_grad`.
 
 Parameters broadcast with each other and to `shape`, which is their common shape by default; the dtype
 is theirs by default (float32 for Python numbers). float16 and bfloat16 are drawn in float32 and rounded.
@@ -25,7 +25,6 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import as_shape
 from rtfunc.core.dtypes import DtypeLike
 from rtfunc.core.errors import ShapeError, at_user_line
-from rtfunc.core.primitive import primitives
 from rtfunc.lax.loops import while_loop
 from rtfunc.ops.arithmetic import add, div, maximum, mul, neg, sqrt, square, sub
 from rtfunc.ops.comparison import bitwise_and, bitwise_or, eq, ge, le
@@ -117,7 +116,7 @@ def _gamma(first: Array, second: Array, a: Array) -> Array:
 def _gamma_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     a, t = primals[2], tangents[2]
     x = _gamma(*primals)
-    return x, mul(t, primitives["random_gamma_grad"].bind(a, x))
+    return x, mul(t, _slope(a, x))
 
 
 @custom_jvp
@@ -136,7 +135,14 @@ def _loggamma_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     y = _loggamma(*primals)
     tiny = scalar(float(dtypes.finfo(a.dtype).tiny), a.dtype)
     x = maximum(exp(y), tiny)  # the ratio tends to a constant there
-    return y, mul(t, div(primitives["random_gamma_grad"].bind(a, x), x))
+    return y, mul(t, div(_slope(a, x), x))
+
+
+def _slope(a: Array, x: Array) -> Array:
+    """The derivative of the sample x with respect to a."""
+    from rtfunc.ops.special import random_gamma_grad
+
+    return random_gamma_grad(a, x)
 
 
 def _where_valid(a: Array, x: Array) -> Array:
