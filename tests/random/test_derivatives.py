@@ -106,6 +106,21 @@ def test_the_mean_of_the_derivative_is_the_derivative_of_the_mean():
 
 
 @needs_gamma_grad
+def test_derivatives_of_gamma_nest():
+    """Of second order, and one for every key of a batch."""
+    slope = rf.grad(lambda a, key=KEY: random.gamma(key, a))
+    for a in (0.4, 3.0):
+        found = float(rf.grad(slope)(np.float64(a)))
+        expected = (float(slope(np.float64(a + 1e-5))) - float(slope(np.float64(a - 1e-5)))) / 2e-5
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    keys = random.split(KEY, 3)
+    each = lambda key: rf.grad(lambda a: random.gamma(key, a))(np.float64(2.0))  # noqa: E731
+    expected = [float(each(keys[i])) for i in range(3)]
+    np.testing.assert_allclose(rf.vmap(each)(keys), expected, rtol=1e-10)
+    np.testing.assert_allclose(rf.jit(rf.vmap(each))(keys), expected, rtol=1e-10)
+
+
+@needs_gamma_grad
 def test_derivatives_where_samples_are_zero():
     """For a this small most samples are 0 in float32, and stay there; their logarithms move."""
     a = np.full(20, 1e-3, "float32")
