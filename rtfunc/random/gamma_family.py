@@ -6,7 +6,9 @@ variables", ACM TOMS 26, 2000), each element with a key of its own and all eleme
 that ends when the last is accepted. The algorithm and its use of keys are those of `jax.random`, whose
 values these equal up to rounding. Derivatives with respect to the concentration a are those of the
 implicit reparametrisation x(a) with cdf(x; a) held fixed (Figurnov, Mohamed and Mnih, "Implicit
-reparameterization gradients", 2018): dx/da = -(d cdf / da) / pdf, `random_gamma_grad`.
+reparameterization gradients", 2018): dx/da = -(d cdf / da) / pdf, `random_gamma_grad`. Their means are
+the derivatives of means. They are not how a sample moves when `a` does at the same key, which depends on
+how the sampler rejects.
 
 Parameters broadcast with each other and to `shape`, which is their common shape by default; the dtype
 is theirs by default (float32 for Python numbers). float16 and bfloat16 are drawn in float32 and rounded.

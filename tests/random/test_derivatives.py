@@ -107,12 +107,16 @@ def test_the_mean_of_the_derivative_is_the_derivative_of_the_mean():
 
 @needs_gamma_grad
 def test_derivatives_of_gamma_nest():
-    """Of second order, and one for every key of a batch."""
-    slope = rf.grad(lambda a, key=KEY: random.gamma(key, a))
+    """Of second order, along the quantile function, and one for every key of a batch."""
+    draw = lambda a: random.gamma(KEY, a)  # noqa: E731
     for a in (0.4, 3.0):
-        found = float(rf.grad(slope)(np.float64(a)))
-        expected = (float(slope(np.float64(a + 1e-5))) - float(slope(np.float64(a - 1e-5)))) / 2e-5
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        x, slope = (float(f(np.float64(a))) for f in (draw, rf.grad(draw)))
+        found = float(rf.grad(rf.grad(draw))(np.float64(a)))
+        high, low = (
+            float(special.random_gamma_grad(np.float64(a + h), np.float64(x + h * slope)))
+            for h in (1e-5, -1e-5)
+        )
+        np.testing.assert_allclose(found, (high - low) / 2e-5, rtol=1e-6)
     keys = random.split(KEY, 3)
     each = lambda key: rf.grad(lambda a: random.gamma(key, a))(np.float64(2.0))  # noqa: E731
     expected = [float(each(keys[i])) for i in range(3)]
