@@ -77,6 +77,7 @@ from rtfunc.ops.exponential import log as log
 from rtfunc.ops.exponential import log1p as log1p
 from rtfunc.ops.exponential import logistic as logistic
 from rtfunc.ops.exponential import power as pow
+from rtfunc.ops.fft import fft as fft
 from rtfunc.ops.gather import GatherDimensionNumbers as GatherDimensionNumbers
 from rtfunc.ops.gather import ScatterDimensionNumbers as ScatterDimensionNumbers
 from rtfunc.ops.gather import gather as gather

@@ -496,6 +496,7 @@ from rtfunc.numpy.printing import (
     set_printoptions as set_printoptions,
 )
 from rtfunc.numpy import ufunc_methods as ufunc_methods  # attaches add.reduce and the like
+from rtfunc.numpy import fft as fft
 from rtfunc.numpy.standard import (
     __array_api_version__ as __array_api_version__,
     __array_namespace_info__ as __array_namespace_info__,
