@@ -212,7 +212,7 @@ def scale_by_strong_wolfe(
     c1: float = 1e-4,
     c2: float = 0.9,
     max_steps: int = 25,
-    tolerance: float = 1e-9,
+    tolerance: float = 0.0,
 ) -> GradientTransformation:
     """The direction times a step t at which the loss is lower and flatter.
 
@@ -223,7 +223,8 @@ def scale_by_strong_wolfe(
 
     Arguments: initial_step: the first guess of t; max_steps: evaluations after the first one;
     tolerance: no step is taken where f'(0) is above -tolerance, and the search ends when no
-    parameter changes by `tolerance` between the ends of the bracket.
+    parameter changes by `tolerance` between the ends of the bracket (PyTorch's tolerance_change,
+    1e-9 there).
 
     `update` takes value=, grad= and value_fn=, as the module's description shows.
 

@@ -62,7 +62,8 @@ def test_it_follows_pytorch_for_100_steps(problem):
         value.backward()
         return value
 
-    ours = optim.lbfgs(memory=memory)
+    search = optim.scale_by_strong_wolfe(tolerance=1e-9)
+    ours = optim.lbfgs(memory=memory, line_search=search)
     params, state = rnp.asarray(start), ours.init(rnp.asarray(start))
     step = step_of(ours, loss)
     for number in range(100):
@@ -169,6 +170,24 @@ def test_uphill_no_step_is_taken(name):
     assert float(updates) == 0
     assert int(state.evaluations) == 0
     assert (float(state.value), float(state.grad)) == (1.0, 2.0)
+
+
+def test_below_the_tolerance_no_step_is_taken():
+    for tolerance, evaluations in ((5.0, 0), (3.0, 1)):  # of a slope of -4
+        link = optim.scale_by_strong_wolfe(0.4, tolerance=tolerance)
+        _, state = link.update(
+            -2.0, link.init(1.0), 1.0, value=1.0, grad=2.0, value_fn=lambda x: x * x
+        )
+        assert int(state.evaluations) == evaluations
+
+
+def test_it_converges_to_rounding():
+    optimizer = optim.lbfgs()
+    x, state = rnp.asarray(np.linspace(-1.0, 1.0, 5)), optimizer.init(np.zeros(5))
+    step = step_of(optimizer, rosenbrock)
+    for _ in range(60):
+        x, state, _ = step(x, state)
+    np.testing.assert_allclose(x, np.ones(5), atol=1e-12)
 
 
 def test_a_search_gives_up_after_its_steps():
