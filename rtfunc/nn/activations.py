@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rtfunc import numpy as rnp
+from rtfunc import random
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
@@ -287,6 +288,53 @@ def hard_swish(x: ArrayLike) -> Array:
     return select(le(x, low), scalar(0, x.dtype), select(ge(x, high), x, middle))
 
 
+# Thresholds: what is small becomes a constant.
+
+
+def threshold(x: ArrayLike, threshold: float, value: float) -> Array:
+    """x where x > threshold, else `value`.
+
+    >>> import rtfunc.numpy as rnp
+    >>> threshold(rnp.array([0.5, 2.0]), 1.0, -1.0)
+    Array([-1.,  2.], dtype=float32)
+    """
+    x = _float("threshold", x)
+    return select(le(x, scalar(threshold, x.dtype)), scalar(value, x.dtype), x)
+
+
+def hardshrink(x: ArrayLike, lambd: float = 0.5) -> Array:
+    """x where |x| > lambd, else 0.
+
+    >>> import rtfunc.numpy as rnp
+    >>> hardshrink(rnp.array([-1.0, 0.25, 1.0]))
+    Array([-1.,  0.,  1.], dtype=float32)
+    """
+    x = _float("hardshrink", x)
+    return select(le(rnp.abs(x), scalar(lambd, x.dtype)), scalar(0, x.dtype), x)
+
+
+def softshrink(x: ArrayLike, lambd: float = 0.5) -> Array:
+    """x moved toward 0 by lambd, and 0 where |x| is less.
+
+    >>> import rtfunc.numpy as rnp
+    >>> softshrink(rnp.array([-1.0, 0.25, 1.0]))
+    Array([-0.5,  0. ,  0.5], dtype=float32)
+    """
+    x = _float("softshrink", x)
+    low, high = scalar(-lambd, x.dtype), scalar(lambd, x.dtype)
+    return select(le(x, high), select(ge(x, low), scalar(0, x.dtype), x + lambd), x - lambd)
+
+
+def tanhshrink(x: ArrayLike) -> Array:
+    """x - tanh(x).
+
+    >>> tanhshrink(0.0)
+    Array(0., dtype=float32, weak_type=True)
+    """
+    x = _float("tanhshrink", x)
+    return x - rnp.tanh(x)
+
+
 # Gates: half of an axis opens and closes the other.
 
 
@@ -314,6 +362,19 @@ def swiglu(x: ArrayLike, axis: int = -1) -> Array:
     """
     a, b = _halves("swiglu", x, axis)
     return silu(a) * b
+
+
+def geglu(x: ArrayLike, axis: int = -1) -> Array:
+    """gelu(a) * b, where a and b are the halves of x along `axis`.
+
+    Shazeer 2020, https://arxiv.org/abs/2002.05202.
+
+    >>> import rtfunc.numpy as rnp
+    >>> geglu(rnp.array([1.0, 2.0]))
+    Array([1.6826895], dtype=float32)
+    """
+    a, b = _halves("geglu", x, axis)
+    return gelu(a) * b
 
 
 def _halves(operation: str, x: ArrayLike, axis: int) -> tuple[Array, Array]:
@@ -355,6 +416,43 @@ def log_softmax(x: ArrayLike, axis: int | Sequence[int] = -1) -> Array:
     """
     shifted = _below_maximum(_float("log_softmax", x), axis)
     return shifted - rnp.log(rnp.sum(rnp.exp(shifted), axis=axis, keepdims=True))
+
+
+def softmin(x: ArrayLike, axis: int | Sequence[int] = -1) -> Array:
+    """softmax(-x) over `axis`.
+
+    >>> import rtfunc.numpy as rnp
+    >>> softmin(rnp.array([0.0, 100.0]))
+    Array([1., 0.], dtype=float32)
+    """
+    return softmax(-_float("softmin", x), axis)
+
+
+def gumbel_softmax(
+    logits: ArrayLike, key: Any, temperature: float = 1.0, *, hard: bool = False, axis: int = -1
+) -> Array:
+    """A sample of the classes that `logits` describe, as something like a one-hot vector.
+
+    softmax((logits + Gumbel noise) / temperature): the lower the temperature, the nearer to 1 and 0.
+
+    Arguments: hard: whether the result is one-hot, while derivatives are those of the soft one
+    ("straight through").
+
+    Jang et al. 2016, https://arxiv.org/abs/1611.01144.
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import random
+    >>> sorted(gumbel_softmax(rnp.zeros(3), random.key(0), hard=True).tolist())
+    [0.0, 0.0, 1.0]
+    """
+    logits = _float("gumbel_softmax", logits)
+    axis = normalize_axis("gumbel_softmax", axis, logits.ndim)
+    noise = random.gumbel(key, logits.shape, logits.dtype)
+    soft = softmax((logits + noise) / temperature, axis)
+    if not hard:
+        return soft
+    chosen = one_hot(rnp.argmax(soft, axis=axis), logits.shape[axis], soft.dtype, axis)
+    return chosen + (soft - stop_gradient(soft))
 
 
 def _below_maximum(x: Array, axis: int | Sequence[int]) -> Array:
@@ -407,11 +505,14 @@ def standardize(x: ArrayLike, axis: int | Sequence[int] = -1, epsilon: float = 1
 __all__ = [
     "celu",
     "elu",
+    "geglu",
     "gelu",
     "glu",
+    "gumbel_softmax",
     "hard_sigmoid",
     "hard_swish",
     "hard_tanh",
+    "hardshrink",
     "leaky_relu",
     "log_sigmoid",
     "log_softmax",
@@ -424,10 +525,14 @@ __all__ = [
     "sigmoid",
     "silu",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "standardize",
     "swiglu",
     "swish",
     "tanh",
+    "tanhshrink",
+    "threshold",
 ]

@@ -45,7 +45,23 @@ def spatial_dropout(rate: float = 0.5) -> Layer:
     return _dropout(f"spatial_dropout({rate})", rate, spatial=True)
 
 
-def _dropout(name: str, rate: float, *, spatial: bool) -> Layer:
+def alpha_dropout(rate: float = 0.5, *, spatial: bool = False) -> Layer:
+    """Dropout for networks of `selu`, which keeps mean 0 and variance 1: PyTorch's `AlphaDropout`.
+
+    Input and output of any shape; see `dropout`.
+
+    Arguments: spatial: whether whole channels of an input (N, C, ...) are dropped, as by
+    `FeatureAlphaDropout`.
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import nn
+    >>> nn.alpha_dropout(0.5).apply({}, {}, rnp.ones(2))[0]
+    Array([1., 1.], dtype=float32)
+    """
+    return _dropout(f"alpha_dropout({rate})", rate, spatial=spatial, alpha=True)
+
+
+def _dropout(name: str, rate: float, *, spatial: bool, alpha: bool = False) -> Layer:
     if not 0 <= rate <= 1:
         raise ArgumentError(at_user_line(f"{name}: the rate is from 0 to 1."))
 
@@ -70,6 +86,7 @@ def _dropout(name: str, rate: float, *, spatial: bool) -> Layer:
         if spatial and x.ndim < 3:
             raise ShapeError(at_user_line(f"{name} takes an input (N, C, ...), not {x.shape}."))
         together = tuple(range(2, x.ndim)) if spatial else ()
-        return functional.dropout(x, rate, key, broadcast_axes=together), state
+        function = functional.alpha_dropout if alpha else functional.dropout
+        return function(x, rate, key, broadcast_axes=together), state
 
     return Layer(init, apply, name)

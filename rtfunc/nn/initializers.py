@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from rtfunc import numpy as rnp
 from rtfunc import random
 from rtfunc.core import dtypes
@@ -229,6 +231,90 @@ def lecun_uniform() -> Initializer:
 def lecun_normal() -> Initializer:
     """Truncated normal with variance 1 / fan_in; see `lecun_uniform`."""
     return variance_scaling(1.0, "fan_in", "truncated_normal")
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """A matrix with orthonormal rows, or columns where there are fewer of those, times `gain`.
+
+    The weight counts as a matrix of its first axis by all others. Saxe et al. 2013,
+    https://arxiv.org/abs/1312.6120.
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import random
+    >>> w = orthogonal()(random.key(0), (2, 3))
+    >>> bool(abs(w @ w.T - rnp.eye(2)).max() < 1e-6)
+    True
+    """
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtypes.float32) -> Array:
+        from rtfunc.numpy.linalg import qr
+
+        if len(shape) < 2:
+            raise ShapeError(
+                at_user_line(f"orthogonal takes a shape with two axes or more, not {tuple(shape)}.")
+            )
+        rows, columns = shape[0], math.prod(shape[1:])
+        long, short = max(rows, columns), min(rows, columns)
+        q, r = qr(random.normal(key, (long, short), dtype))
+        # With a positive diagonal of r the distribution is uniform.
+        q = q * rnp.where(rnp.diagonal(r) < 0, -1, 1).astype(q.dtype)
+        return (q.T if rows < columns else q).reshape(tuple(shape)) * gain
+
+    return init
+
+
+def dirac(groups: int = 1) -> Initializer:
+    """A convolution that returns its input: 1 in the middle of the window where channels agree.
+
+    Arguments: groups: how many groups of output channels each return the input channels, as in
+    `torch.nn.init.dirac_`. Shapes are (out, in, *window).
+
+    >>> dirac()(None, (1, 1, 3))
+    Array([[[0., 1., 0.]]], dtype=float32)
+    """
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtypes.float32) -> Array:
+        if not 3 <= len(shape) <= 5 or shape[0] % groups:
+            raise ShapeError(
+                at_user_line(
+                    f"dirac takes a shape (out, in, *window) with 1 to 3 window axes and out a "
+                    f"multiple of {groups} groups, not {tuple(shape)}."
+                )
+            )
+        per_group = shape[0] // groups
+        place = np.zeros(tuple(shape))
+        middle = tuple(n // 2 for n in shape[2:])
+        for channel in range(min(per_group, shape[1])):
+            place[(slice(channel, None, per_group), channel, *middle)] = 1
+        return rnp.asarray(place, dtype)
+
+    return init
+
+
+def sparse(sparsity: float, stddev: float = 0.01) -> Initializer:
+    """A normal matrix (out, in) of which a share `sparsity` of each column is 0.
+
+    Martens 2010, "Deep learning via Hessian-free optimization".
+
+    >>> from rtfunc import random
+    >>> w = sparse(0.75)(random.key(0), (8, 3))
+    >>> (w == 0).sum(axis=0).tolist()
+    [6, 6, 6]
+    """
+    if not 0 <= sparsity <= 1:
+        raise ArgumentError(
+            at_user_line(f"sparse: sparsity is a share from 0 to 1, but got {sparsity}.")
+        )
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtypes.float32) -> Array:
+        if len(shape) != 2:
+            raise ShapeError(at_user_line(f"sparse takes a shape (out, in), not {tuple(shape)}."))
+        value_key, place_key = random.split(key)
+        values = random.normal(value_key, tuple(shape), dtype) * stddev
+        ranks = rnp.argsort(rnp.argsort(random.uniform(place_key, tuple(shape)), axis=0), axis=0)
+        return rnp.where(ranks < math.ceil(sparsity * shape[0]), 0.0, values).astype(values.dtype)
+
+    return init
 
 
 he_uniform, he_normal = kaiming_uniform, kaiming_normal

@@ -123,6 +123,15 @@ def from_function(function: Callable[..., Any], name: str | None = None) -> Laye
     return Layer(init, apply, name)
 
 
+def of_one_input(name: str, function: Callable[[Any], Any]) -> Layer:
+    """As `from_function`, for a function of one array: other numbers of inputs are explained.
+
+    >>> of_one_input("double", lambda x: 2 * x).apply({}, {}, 3)
+    (6, {})
+    """
+    return from_function(lambda *inputs: function(single_input(name, inputs)), name)
+
+
 def _not_called(name: str) -> ArgumentError:
     return ArgumentError(
         at_user_line(

@@ -15,6 +15,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.nn import functional, initializers
+from rtfunc.nn.arguments import check_positive
 from rtfunc.nn.functional import linear as linear
 from rtfunc.nn.initializers import Initializer
 from rtfunc.nn.layer import (
@@ -30,13 +31,6 @@ from rtfunc.nn.layer import (
 )
 from rtfunc.ops.convert import as_array
 from rtfunc.ops.shape import normalize_axis
-
-
-def _check_positive(layer: str, name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(
-            at_user_line(f"{layer}: {name} is a positive integer, but got {value!r}.")
-        )
 
 
 def dense(
@@ -62,7 +56,7 @@ def dense(
     >>> params["weight"].shape, layer.apply(params, state, rnp.ones((5, 3)))[0].shape
     ((4, 3), (5, 4))
     """
-    _check_positive("dense", "features", features)
+    check_positive("dense", "features", features)
     name = f"dense({features})"
 
     def init(key: Any, *specs: InputSpec) -> tuple[Params, State]:
@@ -107,7 +101,7 @@ def bilinear(
     >>> layer.apply(params, state, rnp.ones((5, 3)), rnp.ones((5, 2)))[0].shape
     (5, 4)
     """
-    _check_positive("bilinear", "features", features)
+    check_positive("bilinear", "features", features)
     name = f"bilinear({features})"
 
     def init(key: Any, *specs: InputSpec) -> tuple[Params, State]:
@@ -155,8 +149,8 @@ def embedding(
     >>> layer.apply(params, state, rnp.zeros((2, 3), int))[0].shape
     (2, 3, 4)
     """
-    _check_positive("embedding", "num_embeddings", num_embeddings)
-    _check_positive("embedding", "features", features)
+    check_positive("embedding", "num_embeddings", num_embeddings)
+    check_positive("embedding", "features", features)
     if padding_index is not None and not -num_embeddings <= padding_index < num_embeddings:
         raise ArgumentError(
             at_user_line(
@@ -199,7 +193,7 @@ def prelu(
     >>> layer.apply(params, state, rnp.array([[-1.0, 1.0]]))[0]
     Array([[-0.25,  1.  ]], dtype=float32)
     """
-    _check_positive("prelu", "num_parameters", num_parameters)
+    check_positive("prelu", "num_parameters", num_parameters)
 
     def init(key: Any, *specs: InputSpec) -> tuple[Params, State]:
         (x,) = input_specs("prelu", specs)

@@ -15,12 +15,14 @@ from rtfunc.core import dtypes
 from rtfunc.core.dtypes import DtypeLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.nn import functional
+from rtfunc.nn.functional.normalization import trailing_axes
 from rtfunc.nn.layer import (
     InputSpec,
     Layer,
     Params,
     State,
     input_specs,
+    of_one_input,
     parameter,
     parameter_dtype,
     single_input,
@@ -69,7 +71,7 @@ def _sizes(name: str, normalized_shape: int | Sequence[int] | None, x: Any) -> t
         sizes = (normalized_shape,)
     else:
         sizes = tuple(normalized_shape)
-    functional.trailing_axes(name, x, sizes)
+    trailing_axes(name, x, sizes)
     return sizes
 
 
@@ -294,6 +296,24 @@ def batch_norm(
             at_user_line(f"batch_norm: momentum is from 0 to 1 or None, but got {momentum}.")
         )
     return Layer(init, apply, "batch_norm")
+
+
+def local_response_norm(
+    size: int, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Layer:
+    """x / (k + alpha * mean of x**2 over `size` channels around each)**beta: `LocalResponseNorm`.
+
+    Input and output (N, C, ...).
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import nn
+    >>> nn.local_response_norm(1, alpha=1.0, beta=1.0).apply({}, {}, rnp.ones((1, 1, 1)))[0]
+    Array([[[0.5]]], dtype=float32)
+    """
+    return of_one_input(
+        f"local_response_norm({size})",
+        lambda x: functional.local_response_norm(x, size, alpha, beta, k),
+    )
 
 
 _AFFINE = ("weight", "bias")

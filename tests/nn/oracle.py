@@ -27,7 +27,7 @@ def assert_close(ours, theirs, dtype, what=""):
 
 
 def assert_same(ours, theirs, *arrays, dtype="float64", compiled=True):
-    """`ours` and `theirs` agree in value and in the gradients of all floating-point arrays."""
+    """`ours`, eager and compiled, and `theirs` agree in value and in all floats' gradients."""
     arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
     tensors = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
     expected = theirs(*tensors)
@@ -39,17 +39,20 @@ def assert_same(ours, theirs, *arrays, dtype="float64", compiled=True):
             given[i] = x
         return ours(*given)
 
-    out, pullback = vjp(of_floats, *(arrays[i] for i in differentiable))
-    assert out.shape == tuple(expected.shape)
-    assert str(out.dtype) == dtype
-    assert_close(out, expected.detach().numpy(), dtype, "value")
-    cotangent = numbers(*out.shape, dtype=dtype, seed=1)
-    if not expected.requires_grad:
-        return
-    expected.backward(torch.tensor(cotangent))
-    for i, gradient in zip(differentiable, pullback(cotangent)):
-        wanted = tensors[i].grad
-        wanted = np.zeros(arrays[i].shape) if wanted is None else wanted.numpy()
-        assert_close(gradient, wanted, dtype, f"gradient of argument {i}")
-    if compiled:
-        assert_close(jit(of_floats)(*(arrays[i] for i in differentiable)), np.asarray(out), dtype)
+    cotangent = numbers(*expected.shape, dtype=dtype, seed=1)
+    if expected.requires_grad:
+        expected.backward(torch.tensor(cotangent))
+
+    def value_and_gradients(*floats):
+        out, pullback = vjp(of_floats, *floats)
+        return out, pullback(cotangent) if out.shape == cotangent.shape else ()
+
+    for function in (value_and_gradients, jit(value_and_gradients))[: 1 + compiled]:
+        out, gradients = function(*(arrays[i] for i in differentiable))
+        assert out.shape == tuple(expected.shape)
+        assert str(out.dtype) == dtype
+        assert_close(out, expected.detach().numpy(), dtype, "value")
+        for i, gradient in zip(differentiable, gradients):
+            wanted = tensors[i].grad
+            wanted = np.zeros(arrays[i].shape) if wanted is None else wanted.numpy()
+            assert_close(gradient, wanted, dtype, f"gradient of argument {i}")

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from rtfunc import nn
+from rtfunc import nn, random
 from rtfunc import numpy as rnp
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError
 from rtfunc.transforms.vjp import grad
@@ -44,6 +44,18 @@ ELEMENTWISE = {
     "tanh": (nn.tanh, "tanh", {}),
     "hard_tanh": (nn.hard_tanh, "hardtanh", {}),
     "hard_swish": (nn.hard_swish, "hardswish", {}),
+    "threshold": (
+        functools.partial(nn.threshold, threshold=1.0, value=-0.5),
+        "threshold",
+        {"threshold": 1.0, "value": -0.5},
+    ),
+    "hardshrink": (nn.hardshrink, "hardshrink", {}),
+    "softshrink": (
+        functools.partial(nn.softshrink, lambd=2.5),
+        "softshrink",
+        {"lambd": 2.5},
+    ),
+    "tanhshrink": (nn.tanhshrink, "tanhshrink", {}),
 }
 # Ordinary values, every kink, and values at which exponentials over- or underflow in float32.
 POINTS = np.concatenate(
@@ -73,7 +85,7 @@ def test_hard_sigmoid_is_a_shifted_relu6(dtype):
 @pytest.mark.oracle
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("axis", [-1, 0, 1])
-@pytest.mark.parametrize("name", ["softmax", "log_softmax", "glu"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin", "glu"])
 def test_activation_along_an_axis_is_pytorchs(name, axis, dtype):
     oracle = pytest.importorskip("tests.nn.oracle")
     x = oracle.numbers(4, 6, 2, low=-20, high=20)
@@ -81,6 +93,42 @@ def test_activation_along_an_axis_is_pytorchs(name, axis, dtype):
     oracle.assert_same(
         lambda x: getattr(nn, name)(x, axis), lambda x: function(x, dim=axis), x, dtype=dtype
     )
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("name", "gate"), [("geglu", "gelu"), ("swiglu", "silu")])
+def test_gates_are_products_of_halves(name, gate):
+    oracle = pytest.importorskip("tests.nn.oracle")
+
+    def theirs(x):
+        a, b = x.chunk(2, dim=1)
+        return getattr(oracle.torch.nn.functional, gate)(a) * b
+
+    oracle.assert_same(lambda x: getattr(nn, name)(x, 1), theirs, oracle.numbers(4, 6, 2))
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("hard", [False, True])
+def test_gumbel_softmax_is_pytorchs_for_the_same_noise(hard, monkeypatch):
+    oracle = pytest.importorskip("tests.nn.oracle")
+    torch, key = oracle.torch, random.key(3)
+    noise = torch.tensor(np.asarray(random.gumbel(key, (4, 3, 2), "float64")))
+    # PyTorch draws exponential numbers, whose logarithms are the noise.
+    draw = lambda self: self.copy_(torch.exp(-noise))  # noqa: E731
+    monkeypatch.setattr(torch.Tensor, "exponential_", draw)
+    oracle.assert_same(
+        lambda x: nn.gumbel_softmax(x, key, 0.7, hard=hard, axis=1),
+        lambda x: torch.nn.functional.gumbel_softmax(x, 0.7, hard, dim=1),
+        oracle.numbers(4, 3, 2),
+    )
+
+
+def test_gumbel_softmax_draws_the_classes_of_the_logits():
+    p = np.array([0.1, 0.2, 0.7])
+    logits = rnp.broadcast_to(rnp.log(p), (20000, 3))
+    draws = np.asarray(nn.gumbel_softmax(logits, random.key(0), hard=True))
+    # 20,000 draws: the standard deviation of each share is at most 0.0035.
+    np.testing.assert_allclose(draws.mean(0), p, atol=0.015)
 
 
 @pytest.mark.oracle

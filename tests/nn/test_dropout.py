@@ -51,9 +51,40 @@ def test_spatial_dropout_drops_channels():
     assert 0 < (channels == 0).mean() < 1
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_alpha_dropout_is_pytorchs_but_for_the_mask(rate):
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(50, 40)).astype("float32")
+    out = np.asarray(nn.alpha_dropout(rate).apply({}, {}, x, key=KEY, train=True)[0])
+    theirs = torch.nn.functional.alpha_dropout(torch.tensor(x), rate, training=True).numpy()
+    # Where both keep or both drop an element they agree.
+    same = np.isclose(out, theirs, rtol=1e-5, atol=1e-5)
+    expected = rate**2 + (1 - rate) ** 2
+    # 2,000 draws: the standard deviation of the share is 0.011.
+    assert abs(same.mean() - expected) < 0.06
+
+
+def test_alpha_dropout_keeps_mean_and_variance():
+    x = random.normal(random.key(1), (200, 200))
+    out = np.asarray(nn.alpha_dropout(0.2).apply({}, {}, x, key=KEY, train=True)[0])
+    # 40,000 numbers: the standard deviation of the mean is 0.005, of the variance 0.007.
+    assert abs(out.mean()) < 0.03
+    assert abs(out.var() - 1) < 0.05
+
+
+def test_spatial_alpha_dropout_drops_channels():
+    x = rnp.ones((8, 16, 3, 3))
+    layer = nn.alpha_dropout(0.5, spatial=True)
+    out = np.asarray(layer.apply({}, {}, x, key=KEY, train=True)[0]).reshape(8, 16, 9)
+    assert (out == out[:, :, :1]).all()
+    assert len(np.unique(out)) == 2
+
+
 @pytest.mark.parametrize(("rate", "value"), [(0.0, 1.0), (1.0, 0.0)])
-def test_extreme_rates(rate, value):
-    out, _ = nn.dropout(rate).apply({}, {}, X, key=KEY, train=True)
+@pytest.mark.parametrize("layer", [nn.dropout, nn.alpha_dropout])
+def test_extreme_rates(layer, rate, value):
+    out, _ = layer(rate).apply({}, {}, X, key=KEY, train=True)
     assert (np.asarray(out) == value).all()
 
 

@@ -71,6 +71,25 @@ def test_instance_norm_is_pytorchs(oracle, shape):
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("shape", [(2, 5, 4), (2, 5, 3, 2)])
+def test_local_response_norm_is_pytorchs(oracle, shape, size, dtype):
+    settings = {"alpha": 0.3, "beta": 0.6, "k": 2.0}
+    oracle.assert_same(
+        lambda x: nn.local_response_norm(size, **settings).apply({}, {}, x)[0],
+        oracle.torch.nn.LocalResponseNorm(size, **settings),
+        oracle.numbers(*shape),
+        dtype=dtype,
+    )
+
+
+def test_local_response_norm_takes_channels():
+    with pytest.raises(ShapeError, match=r"local_response_norm takes an input \(N, C, ...\)"):
+        nn.local_response_norm(3).apply({}, {}, rnp.ones((2, 3)))
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(8, 3), (8, 3, 5), (8, 3, 4, 2), (2, 3, 2, 3, 2)])
 @pytest.mark.parametrize("momentum", [0.1, None])
 def test_batch_norm_trains_and_evaluates_as_pytorch(oracle, momentum, shape, dtype):

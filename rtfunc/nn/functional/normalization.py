@@ -1,9 +1,4 @@
-"""Plain functions of arrays, weights included, under the names of torch.nn.functional.
-
-In `rtfunc.nn` a name that a layer has (`dropout`, `embedding`, `layer_norm`, ...) is the layer; the
-plain function that it applies is here, with its weights as arguments. Functions whose names no
-layer has (activations, losses, `linear`) are the same in both places. Depends on `rtfunc.numpy`.
-"""
+"""Normalizations as functions: layer, RMS, group, instance, batch norm. Depends on `activations`."""
 
 from __future__ import annotations
 
@@ -11,125 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from rtfunc import numpy as rnp
-from rtfunc import random
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
-from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
-from rtfunc.nn.activations import *  # noqa: F403
+from rtfunc.core.errors import ShapeError, at_user_line
 from rtfunc.nn.activations import standardize
-from rtfunc.nn.arguments import check_range
-from rtfunc.nn.losses import *  # noqa: F403
-from rtfunc.ops.convert import as_array, promote, promote_inexact
-from rtfunc.transforms.custom import stop_gradient
-
-# Linear maps
-
-
-def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """x @ weight.T + bias.
-
-    Arguments: x: (..., in); weight: (out, in); bias: (out,). Returns (..., out).
-
-    Raises `ShapeError` unless the last axis of x has size in.
-
-    >>> import rtfunc.numpy as rnp
-    >>> linear(rnp.ones((2, 3)), rnp.ones((1, 3)), rnp.ones(1))
-    Array([[4.],
-           [4.]], dtype=float32)
-    """
-    x, weight = promote("linear", x, weight)
-    if weight.ndim != 2:
-        raise ShapeError(
-            at_user_line(f"linear takes a weight of shape (out, in), not {weight.shape}.")
-        )
-    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        raise ShapeError(
-            at_user_line(
-                f"linear: the input has shape {x.shape}, but the weight of shape {weight.shape} "
-                f"expects {weight.shape[1]} features on the last axis."
-            )
-        )
-    out = rnp.matmul(x, weight.mT)
-    return out if bias is None else out + bias
-
-
-def bilinear(x: ArrayLike, y: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """x^T weight[k] y + bias[k] for every k.
-
-    Arguments: x: (..., in1); y: (..., in2); weight: (out, in1, in2); bias: (out,). Returns (...,
-    out).
-
-    >>> import rtfunc.numpy as rnp
-    >>> bilinear(rnp.ones((2, 3)), rnp.ones((2, 4)), rnp.ones((1, 3, 4)))
-    Array([[12.],
-           [12.]], dtype=float32)
-    """
-    x, y, weight = promote("bilinear", x, y, weight)
-    if weight.ndim != 3 or (x.shape[-1:], y.shape[-1:]) != (weight.shape[1:2], weight.shape[2:]):
-        raise ShapeError(
-            at_user_line(
-                f"bilinear: inputs of shapes {x.shape} and {y.shape} do not fit the weight of "
-                f"shape {weight.shape}, which is (out, in1, in2)."
-            )
-        )
-    out = rnp.einsum("...i,oij,...j->...o", x, weight, y)
-    return out if bias is None else out + bias
-
-
-def embedding(indices: ArrayLike, weight: ArrayLike, padding_index: int | None = None) -> Array:
-    """The rows of `weight` at `indices`.
-
-    Arguments: indices: integers (...); weight: (number, features); padding_index: a row that gets
-    no gradient. Returns (..., features).
-
-    Raises `ArgumentError` for an index outside the table where the values are known; inside `jit`
-    such a row is NaN.
-
-    >>> import rtfunc.numpy as rnp
-    >>> embedding(rnp.array([2, 0]), rnp.arange(6.0).reshape(3, 2))
-    Array([[4., 5.],
-           [0., 1.]], dtype=float32)
-    """
-    indices, weight = as_array("embedding", indices), as_array("embedding", weight)
-    if not dtypes.is_integer(indices.dtype):
-        raise DtypeError(at_user_line(f"embedding takes integers as indices, not {indices.dtype}."))
-    check_range("embedding", "indices", indices, weight.shape[0])
-    out = rnp.take(weight, indices, axis=0)
-    if padding_index is None:
-        return out
-    padded = (indices == padding_index % weight.shape[0])[..., None]
-    return rnp.where(padded, stop_gradient(out), out)
-
-
-# Dropout
-
-
-def dropout(x: ArrayLike, rate: float, key: Any, *, broadcast_axes: Sequence[int] = ()) -> Array:
-    """x with elements set to 0 with probability `rate`, the others divided by 1 - rate.
-
-    Arguments: broadcast_axes: axes along which elements are dropped together.
-
-    Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html.
-
-    >>> import rtfunc.numpy as rnp
-    >>> from rtfunc import random
-    >>> sorted(set(dropout(rnp.ones(100), 0.5, random.key(0)).tolist()))
-    [0.0, 2.0]
-    """
-    (x,) = promote_inexact("dropout", x)
-    if not 0 <= rate <= 1:
-        raise ArgumentError(at_user_line(f"dropout: the rate is from 0 to 1, but got {rate}."))
-    if rate == 0:
-        return x
-    if rate == 1:
-        return rnp.zeros_like(x)
-    together = {axis % max(x.ndim, 1) for axis in broadcast_axes}
-    shape = tuple(1 if i in together else n for i, n in enumerate(x.shape))
-    kept = random.bernoulli(key, 1 - rate, shape)
-    return rnp.where(kept, x / (1 - rate), 0.0)
-
-
-# Normalization
+from rtfunc.nn.arguments import check_positive
+from rtfunc.ops.convert import as_array, promote_inexact
+from rtfunc.ops.window import reduce_window_sum
 
 
 def layer_norm(
@@ -282,6 +165,33 @@ def batch_statistics(x: ArrayLike, axis: int = 1) -> tuple[Array, Array]:
     mean = rnp.mean(wide, axis=axes, keepdims=True)
     variance = rnp.mean(rnp.square(wide - mean), axis=axes)
     return mean.reshape((-1,)), variance
+
+
+def local_response_norm(
+    x: ArrayLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Array:
+    """x / (k + alpha * mean of x**2 over `size` channels around each)**beta.
+
+    Arguments: x: (N, C, ...). Channels that are missing at the ends count as zeros, as in PyTorch.
+
+    Krizhevsky et al. 2012, https://doi.org/10.1145/3065386.
+
+    >>> import rtfunc.numpy as rnp
+    >>> local_response_norm(rnp.array([[[1.0], [2.0]]]), 2, alpha=2.0, beta=1.0)
+    Array([[[0.5       ],
+            [0.33333334]]], dtype=float32)
+    """
+    (x,) = promote_inexact("local_response_norm", x)
+    check_positive("local_response_norm", "size", size)
+    if x.ndim < 3:
+        raise ShapeError(
+            at_user_line(f"local_response_norm takes an input (N, C, ...), not of shape {x.shape}.")
+        )
+    wide = x.astype(dtypes.compute_dtype(x.dtype))
+    one, none = (1,) * (x.ndim - 2), ((0, 0),) * (x.ndim - 2)
+    around = ((0, 0), (size // 2, (size - 1) // 2), *none)
+    sums = reduce_window_sum(rnp.square(wide), (1, size, *one), None, around)
+    return (wide / (sums * (alpha / size) + k) ** beta).astype(x.dtype)
 
 
 # What they share
