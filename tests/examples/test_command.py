@@ -2,9 +2,9 @@
 
 import pytest
 
-from rtfunc.examples import command, dp_sgd, logistic_lbfgs, neural_ode, vae
+from rtfunc.examples import command, dp_sgd, logistic_lbfgs, mnist, neural_ode, vae
 
-EXAMPLES = [dp_sgd, logistic_lbfgs, neural_ode, vae]
+EXAMPLES = [dp_sgd, logistic_lbfgs, mnist, neural_ode, vae]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda module: module.__name__)
