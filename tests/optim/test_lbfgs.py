@@ -10,6 +10,7 @@ from rtfunc import optim, tree
 from rtfunc.core.errors import ArgumentError
 from rtfunc.transforms.jit import jit
 from rtfunc.transforms.vjp import value_and_grad
+from rtfunc.transforms.vmap import vmap
 
 
 def rosenbrock(x, xp=rnp):
@@ -235,6 +236,25 @@ def test_eager_and_compiled_steps_agree():
     for _ in range(4):
         states = [f(*s)[:2] for f, s in zip((compiled, compiled.__wrapped__), states)]
         np.testing.assert_allclose(states[0][0], states[1][0], rtol=1e-9)  # sums in another order
+
+
+def test_many_problems_at_once():
+    """Under vmap each line search takes as many steps as it needs."""
+    optimizer = optim.lbfgs()
+
+    def solve(x):
+        state = optimizer.init(x)
+        for _ in range(3):
+            value, grad = value_and_grad(rosenbrock)(x)
+            given = {"value": value, "grad": grad, "value_fn": rosenbrock}
+            updates, state = optimizer.update(grad, state, x, **given)
+            x = optim.apply_updates(x, updates)
+        return x
+
+    starts = np.random.default_rng(0).normal(size=(4, 3))
+    together = jit(vmap(solve))(starts)
+    for start, end in zip(starts, together):
+        np.testing.assert_allclose(end, jit(solve)(start), rtol=1e-9)  # sums in another order
 
 
 def test_value_and_gradient_are_not_calculated_again():
