@@ -2,9 +2,18 @@
 
 import pytest
 
-from rtfunc.examples import command, dp_sgd, logistic_lbfgs, mnist, neural_ode, vae
+from rtfunc.examples import (
+    char_lstm,
+    command,
+    dp_sgd,
+    gpt,
+    logistic_lbfgs,
+    mnist,
+    neural_ode,
+    vae,
+)
 
-EXAMPLES = [dp_sgd, logistic_lbfgs, mnist, neural_ode, vae]
+EXAMPLES = [char_lstm, dp_sgd, gpt, logistic_lbfgs, mnist, neural_ode, vae]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda module: module.__name__)
