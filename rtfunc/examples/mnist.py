@@ -125,7 +125,8 @@ def draw(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4), layout="constrained")
-    left, right = figure.subfigures(1, 2)
+    halves: Any = figure.subfigures(1, 2)
+    left, right = halves
     axes = left.subplots()
     draw_curves(axes, {"training loss": losses}, logarithmic=True)
     other = axes.twinx()

@@ -48,10 +48,11 @@ def draw_curves(
     for what is not measured in every one; window: of the running mean; by default a twentieth of
     the curve, and none for less than 100 values; logarithmic: the vertical axis.
 
-    >>> from matplotlib.figure import Figure  # doctest: +SKIP
-    >>> figure = Figure()  # doctest: +SKIP
-    >>> draw_curves(figure.subplots(), {"training": losses})  # doctest: +SKIP
-    >>> figure.savefig("losses.png")  # doctest: +SKIP
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().subplots()
+    >>> draw_curves(axes, {"training": [2.3, 1.2, 0.9], "held out": ([3], [1.1])})
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['training', 'held out']
     """
     for label, curve in curves.items():
         steps, values = curve if isinstance(curve, tuple) else (range(1, len(curve) + 1), curve)
