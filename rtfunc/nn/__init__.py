@@ -69,6 +69,9 @@ from rtfunc.nn.linear import flatten as flatten
 from rtfunc.nn.linear import linear as linear
 from rtfunc.nn.linear import prelu as prelu
 from rtfunc.nn.losses import *  # noqa: F403
+from rtfunc.nn.modules import Parts as Parts
+from rtfunc.nn.modules import initial_state as initial_state
+from rtfunc.nn.modules import module as module
 from rtfunc.nn.normalization import batch_norm as batch_norm
 from rtfunc.nn.normalization import group_norm as group_norm
 from rtfunc.nn.normalization import instance_norm as instance_norm

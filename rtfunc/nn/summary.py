@@ -98,8 +98,9 @@ def summary(layer: Layer, *specs: Any) -> Summary:
         child: str, part: Layer, p: Any, s: Any, xs: Sequence[Any], key: Any, train: bool
     ) -> Any:
         path.append(child)
+        before = len(rows)
         made = part.apply(p, s, *xs, key=key, train=train)
-        if not part.children:
+        if len(rows) == before:  # no parts within
             rows.append(_row(".".join(path), part, p, s, xs, made[0]))
         path.pop()
         return made
