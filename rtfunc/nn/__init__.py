@@ -24,6 +24,7 @@ from rtfunc.nn.combinators import residual as residual
 from rtfunc.nn.combinators import sequential as sequential
 from rtfunc.nn.convolution import conv as conv
 from rtfunc.nn.convolution import conv_transpose as conv_transpose
+from rtfunc.nn.directions import bidirectional as bidirectional
 from rtfunc.nn.distances import cosine_similarity as cosine_similarity
 from rtfunc.nn.distances import normalize as normalize
 from rtfunc.nn.distances import pairwise_distance as pairwise_distance
@@ -99,6 +100,12 @@ from rtfunc.nn.rearrangement import pixel_shuffle as pixel_shuffle
 from rtfunc.nn.rearrangement import pixel_unshuffle as pixel_unshuffle
 from rtfunc.nn.rearrangement import unflatten as unflatten
 from rtfunc.nn.rearrangement import unfold as unfold
+from rtfunc.nn.recurrent import gru as gru
+from rtfunc.nn.recurrent import lstm as lstm
+from rtfunc.nn.recurrent import rnn as rnn
+from rtfunc.nn.recurrent_cells import gru_cell as gru_cell
+from rtfunc.nn.recurrent_cells import lstm_cell as lstm_cell
+from rtfunc.nn.recurrent_cells import rnn_cell as rnn_cell
 from rtfunc.nn.resizing import upsample as upsample
 from rtfunc.nn.state_dict import load_state_dict as load_state_dict
 from rtfunc.nn.state_dict import state_dict as state_dict

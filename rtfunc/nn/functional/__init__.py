@@ -62,5 +62,11 @@ from rtfunc.nn.functional.rearrangement import pixel_shuffle as pixel_shuffle
 from rtfunc.nn.functional.rearrangement import pixel_unshuffle as pixel_unshuffle
 from rtfunc.nn.functional.rearrangement import unflatten as unflatten
 from rtfunc.nn.functional.rearrangement import unfold as unfold
+from rtfunc.nn.functional.recurrent import gru as gru
+from rtfunc.nn.functional.recurrent import gru_cell as gru_cell
+from rtfunc.nn.functional.recurrent import lstm as lstm
+from rtfunc.nn.functional.recurrent import lstm_cell as lstm_cell
+from rtfunc.nn.functional.recurrent import rnn as rnn
+from rtfunc.nn.functional.recurrent import rnn_cell as rnn_cell
 from rtfunc.nn.functional.resizing import interpolate as interpolate
 from rtfunc.nn.losses import *  # noqa: F403
