@@ -16,6 +16,10 @@ combinators take in the place of layers. `nn.functional` has the plain function 
 from rtfunc.nn import functional as functional
 from rtfunc.nn import initializers as initializers
 from rtfunc.nn.activations import *  # noqa: F403
+from rtfunc.nn.attention import grouped_query_attention as grouped_query_attention
+from rtfunc.nn.attention import join_heads as join_heads
+from rtfunc.nn.attention import multi_head_attention as multi_head_attention
+from rtfunc.nn.attention import split_heads as split_heads
 from rtfunc.nn.combinators import branch as branch
 from rtfunc.nn.combinators import identity as identity
 from rtfunc.nn.combinators import parallel as parallel
@@ -31,6 +35,12 @@ from rtfunc.nn.distances import pairwise_distance as pairwise_distance
 from rtfunc.nn.dropout import alpha_dropout as alpha_dropout
 from rtfunc.nn.dropout import dropout as dropout
 from rtfunc.nn.dropout import spatial_dropout as spatial_dropout
+from rtfunc.nn.functional import alibi_bias as alibi_bias
+from rtfunc.nn.functional import causal_mask as causal_mask
+from rtfunc.nn.functional import masked_softmax as masked_softmax
+from rtfunc.nn.functional import rotary_embedding as rotary_embedding
+from rtfunc.nn.functional import scaled_dot_product_attention as scaled_dot_product_attention
+from rtfunc.nn.functional import sinusoidal_encoding as sinusoidal_encoding
 from rtfunc.nn.functional.convolution import conv1d as conv1d
 from rtfunc.nn.functional.convolution import conv2d as conv2d
 from rtfunc.nn.functional.convolution import conv3d as conv3d
@@ -94,6 +104,10 @@ from rtfunc.nn.pooling import avg_pool as avg_pool
 from rtfunc.nn.pooling import lp_pool as lp_pool
 from rtfunc.nn.pooling import max_pool as max_pool
 from rtfunc.nn.pooling import max_unpool as max_unpool
+from rtfunc.nn.positions import key_value_cache as key_value_cache
+from rtfunc.nn.positions import learned_positions as learned_positions
+from rtfunc.nn.positions import rotary_positions as rotary_positions
+from rtfunc.nn.positions import sinusoidal_positions as sinusoidal_positions
 from rtfunc.nn.rearrangement import channel_shuffle as channel_shuffle
 from rtfunc.nn.rearrangement import fold as fold
 from rtfunc.nn.rearrangement import pixel_shuffle as pixel_shuffle
@@ -111,3 +125,8 @@ from rtfunc.nn.state_dict import load_state_dict as load_state_dict
 from rtfunc.nn.state_dict import state_dict as state_dict
 from rtfunc.nn.summary import Summary as Summary
 from rtfunc.nn.summary import summary as summary
+from rtfunc.nn.transformers import transformer as transformer
+from rtfunc.nn.transformers import transformer_decoder as transformer_decoder
+from rtfunc.nn.transformers import transformer_decoder_layer as transformer_decoder_layer
+from rtfunc.nn.transformers import transformer_encoder as transformer_encoder
+from rtfunc.nn.transformers import transformer_encoder_layer as transformer_encoder_layer

@@ -9,6 +9,10 @@ from rtfunc.nn.activations import *  # noqa: F403
 from rtfunc.nn.distances import cosine_similarity as cosine_similarity
 from rtfunc.nn.distances import normalize as normalize
 from rtfunc.nn.distances import pairwise_distance as pairwise_distance
+from rtfunc.nn.functional.attention import alibi_bias as alibi_bias
+from rtfunc.nn.functional.attention import causal_mask as causal_mask
+from rtfunc.nn.functional.attention import masked_softmax as masked_softmax
+from rtfunc.nn.functional.attention import (
 from rtfunc.nn.functional.convolution import conv as conv
 from rtfunc.nn.functional.convolution import conv1d as conv1d
 from rtfunc.nn.functional.convolution import conv2d as conv2d
@@ -56,6 +60,8 @@ from rtfunc.nn.functional.pooling import max_unpool as max_unpool
 from rtfunc.nn.functional.pooling import max_unpool1d as max_unpool1d
 from rtfunc.nn.functional.pooling import max_unpool2d as max_unpool2d
 from rtfunc.nn.functional.pooling import max_unpool3d as max_unpool3d
+from rtfunc.nn.functional.positions import rotary_embedding as rotary_embedding
+from rtfunc.nn.functional.positions import sinusoidal_encoding as sinusoidal_encoding
 from rtfunc.nn.functional.rearrangement import channel_shuffle as channel_shuffle
 from rtfunc.nn.functional.rearrangement import fold as fold
 from rtfunc.nn.functional.rearrangement import pixel_shuffle as pixel_shuffle
