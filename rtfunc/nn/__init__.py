@@ -108,6 +108,8 @@ from rtfunc.nn.positions import key_value_cache as key_value_cache
 from rtfunc.nn.positions import learned_positions as learned_positions
 from rtfunc.nn.positions import rotary_positions as rotary_positions
 from rtfunc.nn.positions import sinusoidal_positions as sinusoidal_positions
+from rtfunc.nn.precision import Policy as Policy
+from rtfunc.nn.precision import mixed_precision as mixed_precision
 from rtfunc.nn.rearrangement import channel_shuffle as channel_shuffle
 from rtfunc.nn.rearrangement import fold as fold
 from rtfunc.nn.rearrangement import pixel_shuffle as pixel_shuffle

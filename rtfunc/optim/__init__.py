@@ -33,6 +33,8 @@ from rtfunc.optim.base import stateless as stateless
 from rtfunc.optim.clipping import adaptive_grad_clip as adaptive_grad_clip
 from rtfunc.optim.clipping import clip as clip
 from rtfunc.optim.clipping import clip_by_global_norm as clip_by_global_norm
+from rtfunc.optim.loss_scale import dynamic_loss_scale as dynamic_loss_scale
+from rtfunc.optim.loss_scale import scale_loss as scale_loss
 from rtfunc.optim.optimizers import adadelta as adadelta
 from rtfunc.optim.optimizers import adagrad as adagrad
 from rtfunc.optim.optimizers import adam as adam
