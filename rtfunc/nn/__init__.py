@@ -15,6 +15,7 @@ combinators take in the place of layers. `nn.functional` has the plain function 
 
 from rtfunc.nn import functional as functional
 from rtfunc.nn import initializers as initializers
+from rtfunc.nn import models as models
 from rtfunc.nn.activations import *  # noqa: F403
 from rtfunc.nn.attention import grouped_query_attention as grouped_query_attention
 from rtfunc.nn.attention import join_heads as join_heads
@@ -69,6 +70,7 @@ from rtfunc.nn.functional.pooling import max_unpool1d as max_unpool1d
 from rtfunc.nn.functional.pooling import max_unpool2d as max_unpool2d
 from rtfunc.nn.functional.pooling import max_unpool3d as max_unpool3d
 from rtfunc.nn.functional.resizing import interpolate as interpolate
+from rtfunc.nn.generation import generate as generate
 from rtfunc.nn.layer import InputSpec as InputSpec
 from rtfunc.nn.layer import Layer as Layer
 from rtfunc.nn.layer import as_spec as as_spec
