@@ -13,6 +13,8 @@ from rtfunc.nn.functional.attention import alibi_bias as alibi_bias
 from rtfunc.nn.functional.attention import causal_mask as causal_mask
 from rtfunc.nn.functional.attention import masked_softmax as masked_softmax
 from rtfunc.nn.functional.attention import (
+    scaled_dot_product_attention as scaled_dot_product_attention,
+)
 from rtfunc.nn.functional.convolution import conv as conv
 from rtfunc.nn.functional.convolution import conv1d as conv1d
 from rtfunc.nn.functional.convolution import conv2d as conv2d
