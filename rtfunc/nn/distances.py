@@ -1,8 +1,10 @@
-"""Similarities and distances of vectors. Depends on `rtfunc.numpy`."""
+"""Similarities, distances and lengths of vectors. Depends on `rtfunc.numpy`."""
 
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from rtfunc import numpy as rnp
 from rtfunc.core.array import Array, ArrayLike
@@ -44,16 +46,39 @@ def pairwise_distance(
     Array([5.], dtype=float32)
     """
     x, y = _broadcast("pairwise_distance", x, y)
-    if not p > 0:
-        raise ArgumentError(at_user_line(f"pairwise_distance: p is positive, but got {p}."))
+    _check_order("pairwise_distance", p)
     difference = x - y + epsilon
+    return _norm(difference, p, -1, keepdims)
+
+
+def normalize(x: ArrayLike, p: float = 2.0, axis: int = 1, epsilon: float = 1e-12) -> Array:
+    """x divided by its p-norm along `axis`, which counts as `epsilon` at least.
+
+    >>> import rtfunc.numpy as rnp
+    >>> normalize(rnp.array([[3.0, 4.0]]))
+    Array([[0.6, 0.8]], dtype=float32)
+    """
+    (x,) = promote_inexact("normalize", x)
+    axis = normalize_axis("normalize", axis, x.ndim)
+    _check_order("normalize", p)
+    length = _norm(x, p, axis, True)
+    least = scalar(epsilon, x.dtype)
+    return x / select(lt(length, least), least, length)
+
+
+def _check_order(operation: str, p: float) -> None:
+    if not p > 0:
+        raise ArgumentError(at_user_line(f"{operation}: p is positive, but got {p}."))
+
+
+def _norm(x: Array, p: float, axis: int, keepdims: bool) -> Array:
+    """The p-norm over `axis`, with derivative 0 where it is 0."""
     if p == 1:
-        return rnp.sum(rnp.abs(difference), axis=-1, keepdims=keepdims)
+        return rnp.sum(rnp.abs(x), axis=axis, keepdims=keepdims)
     if p == math.inf:
-        return rnp.max(rnp.abs(difference), axis=-1, keepdims=keepdims)
-    powers = rnp.square(difference) if p == 2 else rnp.abs(difference) ** p
-    sums = rnp.sum(powers, axis=-1, keepdims=keepdims)
-    # A root has an infinite derivative at 0.
+        return rnp.max(rnp.abs(x), axis=axis, keepdims=keepdims)
+    powers = rnp.square(x) if p == 2 else rnp.abs(x) ** p
+    sums = rnp.sum(powers, axis=axis, keepdims=keepdims)
     zero = scalar(0, sums.dtype)
     none = le(sums, zero)
     sums = select(none, scalar(1, sums.dtype), sums)
@@ -63,8 +88,8 @@ def pairwise_distance(
 def _broadcast(operation: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     x, y = promote_inexact(operation, x, y)
     try:
-        shape = rnp.broadcast_shapes(x.shape, y.shape)
-    except Exception:
+        shape = np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
         shape = ()
     if not shape:
         raise ShapeError(
@@ -76,4 +101,4 @@ def _broadcast(operation: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array
     return rnp.broadcast_to(x, shape), rnp.broadcast_to(y, shape)
 
 
-__all__ = ["cosine_similarity", "pairwise_distance"]
+__all__ = ["cosine_similarity", "normalize", "pairwise_distance"]

@@ -247,12 +247,12 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     """
 
     def init(key: Any, shape: Sequence[int], dtype: Any = dtypes.float32) -> Array:
-        from rtfunc.numpy.linalg import qr
-
         if len(shape) < 2:
             raise ShapeError(
                 at_user_line(f"orthogonal takes a shape with two axes or more, not {tuple(shape)}.")
             )
+        from rtfunc.numpy.linalg import qr
+
         rows, columns = shape[0], math.prod(shape[1:])
         long, short = max(rows, columns), min(rows, columns)
         q, r = qr(random.normal(key, (long, short), dtype))

@@ -184,26 +184,63 @@ def group_norm(
 
 
 def instance_norm(
-    *, epsilon: float = 1e-5, affine: bool = False, dtype: DtypeLike | None = None
+    *,
+    epsilon: float = 1e-5,
+    momentum: float = 0.1,
+    affine: bool = False,
+    track_running_stats: bool = False,
+    dtype: DtypeLike | None = None,
 ) -> Layer:
     """Mean 0 and variance 1 over each channel of each example: PyTorch's `InstanceNorm1d` to `3d`.
 
-    Input and output (N, C, ...). Parameters (with `affine`): "weight" (C,), "bias" (C,).
+    Input and output (N, C, ...). Parameters (with `affine`): "weight" (C,), "bias" (C,). State
+    (with `track_running_stats`): "running_mean" (C,), "running_var" (C,), "num_batches_tracked" (),
+    which PyTorch does not count here.
+
+    Arguments: track_running_stats: whether training keeps averages over examples of mean and
+    variance, which evaluation then uses; momentum: how far they move, as for `batch_norm`.
 
     >>> import rtfunc.numpy as rnp
     >>> from rtfunc import nn
     >>> nn.instance_norm(epsilon=0.0).apply({}, {}, rnp.array([[[1.0, 3.0]]]))[0]
     Array([[[-1.,  1.]]], dtype=float32)
     """
+    _check_momentum("instance_norm", momentum)
 
-    def make(x: Any) -> Params:
-        channels = _channels("instance_norm", x)
-        return _affine((channels,), parameter_dtype(x, dtype), affine, affine)
+    def init(key: Any, *specs: InputSpec) -> tuple[Params, State]:
+        (x,) = input_specs("instance_norm", specs)
+        channels, kind = _channels("instance_norm", x), parameter_dtype(x, dtype)
+        params = _affine((channels,), kind, affine, affine)
+        return params, _running(channels, kind) if track_running_stats else {}
 
-    def function(x: Any, weight: Any = None, bias: Any = None) -> Any:
-        return functional.instance_norm(x, weight, bias, epsilon)
+    def apply(
+        params: Params, state: State, *inputs: Any, key: Any = None, train: bool = False
+    ) -> tuple[Any, State]:
+        x = as_array("instance_norm", single_input("instance_norm", inputs))
+        weight, bias = (parameter("instance_norm", params, n) if affine else None for n in _AFFINE)
+        if not track_running_stats:
+            return functional.instance_norm(x, weight, bias, epsilon), state
+        mean, variance = (parameter("instance_norm", state, n) for n in _RUNNING)
+        if not train:
+            return functional.batch_norm(x, mean, variance, weight, bias, epsilon), state
+        out = functional.instance_norm(x, weight, bias, epsilon)
+        count = math.prod(x.shape[2:])
+        if count < 2:
+            raise ShapeError(
+                at_user_line(
+                    f"instance_norm in training takes more than one value per channel of an "
+                    f"example, but the input of shape {x.shape} has {count}."
+                )
+            )
+        wide = x.astype(dtypes.compute_dtype(x.dtype))
+        axes = tuple(range(2, x.ndim))
+        new = [
+            rnp.mean(rnp.mean(wide, axis=axes), axis=0),
+            rnp.mean(rnp.var(wide, axis=axes, ddof=1), axis=0),
+        ]
+        return out, {**state, **_moved((mean, variance), stop_gradient(new), momentum)}
 
-    return _stateless("instance_norm", make, function, ["weight", "bias"] if affine else [])
+    return Layer(init, apply, "instance_norm")
 
 
 def batch_norm(
@@ -244,11 +281,7 @@ def batch_norm(
         params = _affine((channels,), kind, affine, affine)
         if not track_running_stats:
             return params, {}
-        return params, {
-            "running_mean": rnp.zeros((channels,), kind),
-            "running_var": rnp.ones((channels,), kind),
-            "num_batches_tracked": rnp.zeros((), dtypes.int32),
-        }
+        return params, _running(channels, kind)
 
     def apply(
         params: Params, state: State, *inputs: Any, key: Any = None, train: bool = False
@@ -288,14 +321,34 @@ def batch_norm(
         batches = parameter("batch_norm", state, "num_batches_tracked") + 1
         new = stop_gradient([mean, variance * (count / (count - 1))])
         share = momentum if momentum is not None else 1 / batches.astype(mean.dtype)
-        moved = [convert(a * (1 - share) + b * share, a.dtype) for a, b in zip(old, new)]
-        return dict(zip((*_RUNNING, "num_batches_tracked"), (*moved, batches)))
+        return {**_moved(old, new, share), "num_batches_tracked": batches}
 
-    if momentum is not None and not 0 <= momentum <= 1:
-        raise ArgumentError(
-            at_user_line(f"batch_norm: momentum is from 0 to 1 or None, but got {momentum}.")
-        )
+    if momentum is not None:
+        _check_momentum("batch_norm", momentum)
     return Layer(init, apply, "batch_norm")
+
+
+def _check_momentum(layer: str, momentum: float) -> None:
+    if not 0 <= momentum <= 1:
+        none = " or None" if layer == "batch_norm" else ""
+        raise ArgumentError(
+            at_user_line(f"{layer}: momentum is from 0 to 1{none}, but got {momentum}.")
+        )
+
+
+def _running(channels: int, dtype: Any) -> State:
+    """Running statistics before the first batch."""
+    return {
+        "running_mean": rnp.zeros((channels,), dtype),
+        "running_var": rnp.ones((channels,), dtype),
+        "num_batches_tracked": rnp.zeros((), dtypes.int32),
+    }
+
+
+def _moved(old: Sequence[Any], new: Sequence[Any], share: Any) -> dict[str, Any]:
+    """Running mean and variance, moved toward new ones by `share` of the way."""
+    moved = [convert(a * (1 - share) + b * share, a.dtype) for a, b in zip(old, new)]
+    return dict(zip(_RUNNING, moved))
 
 
 def local_response_norm(

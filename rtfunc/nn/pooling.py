@@ -1,4 +1,4 @@
-"""Pooling layers: max, avg, lp and adaptive pooling, over any number of spatial axes.
+"""Pooling layers: max, avg, lp, adaptive pooling and unpooling, over any number of spatial axes.
 
 One layer serves PyTorch's `MaxPool1d`, `MaxPool2d` and `MaxPool3d`: one number as kernel_size is for
 every axis after (N, C). To one element: the functions `global_avg_pool` and `global_max_pool`.
@@ -12,7 +12,7 @@ from typing import Any
 
 from rtfunc.nn import functional
 from rtfunc.nn.functional.convolution import Padding, PerAxis
-from rtfunc.nn.layer import Layer, of_one_input
+from rtfunc.nn.layer import Layer, from_function, of_one_input
 
 
 def max_pool(
@@ -22,10 +22,11 @@ def max_pool(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Layer:
     """The maximum of each window: PyTorch's `MaxPool1d`, `MaxPool2d` and `MaxPool3d`.
 
-    Input and output (N, C, *spatial).
+    Input and output (N, C, *spatial); with `return_indices` two outputs, for `max_unpool`.
 
     Arguments: kernel_size, stride (the window's size by default), dilation: one number, or one for
     each spatial axis; padding: also a pair (low, high) for each, "SAME" or "VALID"; ceil_mode:
@@ -38,7 +39,35 @@ def max_pool(
     """
     return of_one_input(
         _name("max_pool", kernel_size, stride),
-        lambda x: functional.max_pool(x, kernel_size, stride, padding, dilation, ceil_mode),
+        lambda x: functional.max_pool(
+            x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        ),
+    )
+
+
+def max_unpool(
+    kernel_size: PerAxis,
+    *,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    output_size: Sequence[int] | None = None,
+) -> Layer:
+    """Maxima put back where `max_pool` found them, zeros elsewhere: PyTorch's `MaxUnpool1d` to `3d`.
+
+    Inputs: maxima and indices, (N, C, *spatial) both. Arguments: those given to `max_pool`;
+    output_size: spatial sizes of the result, by default the smallest that the windows fit in.
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import nn
+    >>> there_and_back = nn.sequential(nn.max_pool(2, return_indices=True), nn.max_unpool(2))
+    >>> there_and_back.apply({}, {}, rnp.array([[[1.0, 3.0, 2.0, 5.0]]]))[0]
+    Array([[[0., 3., 0., 5.]]], dtype=float32)
+    """
+    return from_function(
+        lambda x, indices: functional.max_unpool(
+            x, indices, kernel_size, stride, padding, output_size
+        ),
+        _name("max_unpool", kernel_size, stride),
     )
 
 

@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from rtfunc import numpy as rnp
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ShapeError, TreeError, at_user_line
 from rtfunc.nn.layer import Params, State
 
 
-def state_dict(params: Params, state: State | None = None) -> dict[str, Array]:
+def state_dict(
+    params: Params, state: State | None = None, *, tied: Mapping[str, str] | None = None
+) -> dict[str, Array]:
     """Parameters and state of a model under the names of PyTorch's `state_dict`: "0.weight".
+
+    Arguments: tied: names to add, each for a parameter that PyTorch has under two, as in
+    {"lm_head.weight": "transformer.wte.weight"}.
 
     >>> from rtfunc import nn, random
     >>> model = nn.sequential(nn.dense(2), nn.batch_norm())
@@ -31,7 +38,7 @@ def state_dict(params: Params, state: State | None = None) -> dict[str, Array]:
                     at_user_line(f"state_dict: {name!r} is in both the parameters and the state.")
                 )
             flat[name] = leaf
-    return flat
+    return flat | {name: flat[own] for name, own in (tied or {}).items()}
 
 
 def _flat(tree: Any, prefix: str) -> list[tuple[str, Any]]:
@@ -46,15 +53,22 @@ def _flat(tree: Any, prefix: str) -> list[tuple[str, Any]]:
 
 
 def load_state_dict(
-    flat: Mapping[str, Any], params: Params, state: State | None = None, *, strict: bool = True
+    flat: Mapping[str, Any],
+    params: Params,
+    state: State | None = None,
+    *,
+    strict: bool = True,
+    tied: Mapping[str, str] | None = None,
 ) -> tuple[Params, State]:
     """`params` and `state` with the values of a `state_dict`, converted to the dtypes they had.
 
     Arguments: flat: arrays (NumPy's, or any with `__array__`) by name; params, state: as `init`
     gives them; strict: whether names must agree on both sides. Otherwise those that are missing
-    keep their values and those that are unknown are left out.
+    keep their values and those that are unknown are left out; tied: names under which a file
+    repeats another parameter, as for `state_dict`.
 
-    Raises `TreeError` that lists missing and unknown names, and `ShapeError` for another shape.
+    Raises `TreeError` that lists missing and unknown names, or tied ones with different values, and
+    `ShapeError` for another shape.
 
     >>> from rtfunc import nn, random
     >>> params, state = nn.dense(2).init(random.key(0), (1, 3))
@@ -63,6 +77,7 @@ def load_state_dict(
     True
     """
     state = {} if state is None else state
+    flat = _without_tied(flat, tied or {})
     wanted = state_dict(params, state)
     missing = [name for name in wanted if name not in flat]
     unknown = [name for name in flat if name not in wanted]
@@ -104,3 +119,22 @@ def load_state_dict(
         )
 
     return filled(params, ""), filled(state, "")
+
+
+def _without_tied(flat: Mapping[str, Any], tied: Mapping[str, str]) -> Mapping[str, Any]:
+    """`flat` without the names that repeat others; a parameter found under them alone is renamed."""
+    rest = {name: value for name, value in flat.items() if name not in tied}
+    for name, own in tied.items():
+        if name not in flat:
+            continue
+        value = rest.setdefault(own, flat[name])
+        if value is not flat[name] and not np.array_equal(
+            np.asarray(value), np.asarray(flat[name]), equal_nan=True
+        ):
+            raise TreeError(
+                at_user_line(
+                    f"load_state_dict: {name} and {own} are one parameter of the model, but have "
+                    "different values."
+                )
+            )
+    return rest

@@ -98,8 +98,9 @@ def summary(layer: Layer, *specs: Any) -> Summary:
         child: str, part: Layer, p: Any, s: Any, xs: Sequence[Any], key: Any, train: bool
     ) -> Any:
         path.append(child)
+        before = len(rows)
         made = part.apply(p, s, *xs, key=key, train=train)
-        if not part.children:
+        if len(rows) == before:  # no parts within
             rows.append(_row(".".join(path), part, p, s, xs, made[0]))
         path.pop()
         return made
@@ -177,7 +178,11 @@ def _flops(equation: Equation) -> int:
     if name == "conv_general_dilated":
         kernel = equation.inputs[1].aval
         features = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
-        return 2 * out.size * (kernel.size // max(features, 1))
+        # Of the places of the window, those count that meet no zero between elements.
+        spread = math.prod(equation.params["lhs_dilation"])
+        return 2 * out.size * (kernel.size // max(features, 1)) // spread
+    if name.startswith("reduce_window"):
+        return out.size * math.prod(equation.params["window_dimensions"])
     if name in _MOVES or out.dtype.kind in "biu":
         return 0
     return max(out.size, *(atom.aval.size for atom in equation.inputs), 0)

@@ -39,6 +39,8 @@ from rtfunc.optim.lbfgs import scale_by_lbfgs as scale_by_lbfgs
 from rtfunc.optim.line_search import scale_by_backtracking as scale_by_backtracking
 from rtfunc.optim.line_search import scale_by_strong_wolfe as scale_by_strong_wolfe
 from rtfunc.optim.line_search import value_and_grad_from_state as value_and_grad_from_state
+from rtfunc.optim.loss_scale import dynamic_loss_scale as dynamic_loss_scale
+from rtfunc.optim.loss_scale import scale_loss as scale_loss
 from rtfunc.optim.muon import muon as muon
 from rtfunc.optim.muon import orthogonalize as orthogonalize
 from rtfunc.optim.muon import scale_by_muon as scale_by_muon

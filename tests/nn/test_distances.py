@@ -75,8 +75,23 @@ def test_shapes_broadcast(oracle):
     oracle.assert_same(nn.pairwise_distance, functional.pairwise_distance, x, y)
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0, np.inf])
+def test_normalize(oracle, p, axis):
+    x = oracle.numbers(4, 3, 2)
+    x[1, 1], x[2] = 0.0, 0.0  # a vector of zeros for two of the axes
+    oracle.assert_same(
+        lambda x: nn.normalize(x, p, axis),
+        lambda x: oracle.torch.nn.functional.normalize(x, p, axis),
+        x,
+    )
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ShapeError, match=r"whose shapes broadcast, not \(2, 3\) and \(4, 3\)"):
         nn.pairwise_distance(np.ones((2, 3)), np.ones((4, 3)))
     with pytest.raises(ArgumentError, match="p is positive, but got 0"):
         nn.pairwise_distance(np.ones((2, 3)), np.ones((2, 3)), 0)
+    with pytest.raises(ArgumentError, match="normalize: p is positive, but got -1"):
+        nn.normalize(np.ones((2, 3)), -1)

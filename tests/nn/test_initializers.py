@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rtfunc import random
+from rtfunc import nn, random
 from rtfunc.core.errors import ArgumentError, ShapeError
 from rtfunc.nn import initializers as init
 
@@ -83,3 +83,61 @@ def test_unknown_names_are_refused():
         init.variance_scaling(1.0, "fan_in", "gamma")
     with pytest.raises(ArgumentError, match=r"gain is known for .*, not for 'sin'"):
         init.gain("sin")
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (6, 4), (8, 2, 3), (3, 4, 2, 2)])
+def test_orthogonal_has_orthonormal_rows_or_columns(shape):
+    pytest.importorskip("rtfunc.numpy.linalg")
+    w = np.asarray(init.orthogonal(2.0)(KEY, shape, "float64")).reshape(shape[0], -1)
+    product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((3, 2, 3), 1), ((4, 4, 3, 2), 2), ((6, 2, 1, 3, 4), 3), ((2, 5, 4), 1)]
+)
+def test_dirac_is_pytorchs(shape, groups):
+    torch = pytest.importorskip("torch")
+    expected = torch.nn.init.dirac_(torch.empty(shape), groups).numpy()
+    np.testing.assert_array_equal(init.dirac(groups)(KEY, shape), expected)
+
+
+def test_a_dirac_convolution_returns_its_input():
+    layer = nn.conv(3, 3, padding="SAME", bias=False, weight_init=init.dirac())
+    params, state = layer.init(KEY, (1, 3, 5, 4))
+    x = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype("float32")
+    np.testing.assert_allclose(layer.apply(params, state, x)[0], x)
+
+
+def test_sparse_has_zeros_in_every_column():
+    w = np.asarray(init.sparse(0.3, 2.0)(KEY, (1000, 7)))
+    np.testing.assert_array_equal((w == 0).sum(axis=0), 300)
+    # 4,900 draws: the standard deviation of the estimate is 1 %.
+    assert w[w != 0].std() == pytest.approx(2.0, rel=0.05)
+    assert len({tuple(column) for column in (w == 0).T}) == 7
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "function"),
+    [
+        (
+            ShapeError,
+            r"dirac takes a shape \(out, in, \*window\)",
+            lambda: init.dirac()(KEY, (3, 3)),
+        ),
+        (ShapeError, "out a multiple of 2 groups", lambda: init.dirac(2)(KEY, (3, 3, 3))),
+        (ShapeError, r"sparse takes a shape \(out, in\)", lambda: init.sparse(0.5)(KEY, (3, 3, 3))),
+        (ArgumentError, "sparsity is a share from 0 to 1, but got 2", lambda: init.sparse(2)),
+    ],
+)
+def test_shapes_that_an_initializer_is_not_for_are_refused(error, match, function):
+    with pytest.raises(error, match=match):
+        function()
+
+
+def test_orthogonal_takes_a_matrix():
+    with pytest.raises(
+        ShapeError, match=r"orthogonal takes a shape with two axes or more, not \(3,\)"
+    ):
+        init.orthogonal()(KEY, (3,))

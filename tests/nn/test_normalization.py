@@ -165,6 +165,34 @@ def test_layer_has_pytorchs_parameters_and_output(oracle, layer, theirs):
     oracle.assert_close(out, module(oracle.torch.tensor(x)).detach().numpy(), "float32")
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("affine", [False, True])
+def test_instance_norm_tracks_statistics_as_pytorch(oracle, affine):
+    torch, settings = oracle.torch, {"momentum": 0.3, "affine": affine, "track_running_stats": True}
+    theirs = torch.nn.InstanceNorm2d(3, **settings).double()
+    layer = nn.instance_norm(**settings)
+    params, state = layer.init(KEY, rnp.zeros((2, 3, 4, 5), "float64"))
+    assert list(nn.state_dict(params, state)) == list(theirs.state_dict())
+    run = jit(lambda p, s, x: layer.apply(p, s, x, train=True))
+    for seed in range(3):
+        x = oracle.numbers(2, 3, 4, 5, seed=seed)
+        out, state = run(params, state, x)
+        oracle.assert_close(out, theirs(torch.tensor(x)).detach().numpy(), "float64")
+        for name in state:
+            oracle.assert_close(state[name], theirs.state_dict()[name].numpy(), "float64", name)
+    theirs.eval()
+    out, _ = layer.apply(params, state, x)
+    oracle.assert_close(out, theirs(torch.tensor(x)).detach().numpy(), "float64")
+
+
+def test_instance_norm_in_training_needs_more_than_one_value_to_track():
+    layer = nn.instance_norm(track_running_stats=True)
+    with pytest.raises(
+        ShapeError, match=r"of an example, but the input of shape \(2, 3, 1\) has 1"
+    ):
+        layer.apply(*layer.init(KEY, (2, 3, 1)), rnp.ones((2, 3, 1)), train=True)
+
+
 @pytest.mark.parametrize("layer", [nn.layer_norm(), nn.rms_norm(), nn.group_norm(2)])
 def test_sixteen_bit_floats_are_normalized_in_float32(layer):
     x = rnp.array(np.random.default_rng(0).normal(300.0, 1.0, (4, 6)), dtype="bfloat16")
@@ -227,3 +255,5 @@ def test_layer_norm_names_a_shape_that_does_not_fit():
 def test_momentum_out_of_range_is_refused():
     with pytest.raises(ArgumentError, match="momentum is from 0 to 1 or None, but got 2"):
         nn.batch_norm(momentum=2)
+    with pytest.raises(ArgumentError, match="instance_norm: momentum is from 0 to 1, but got -1"):
+        nn.instance_norm(momentum=-1)

@@ -60,6 +60,48 @@ def test_dilated_max_pool_is_pytorchs(oracle, options):
 
 
 @pytest.mark.oracle
+@pytest.mark.parametrize("case", WINDOWS)
+def test_indices_of_maxima_are_pytorchs(oracle, case):
+    shape, window, options = WINDOWS[case]
+    name = f"max_pool{case[:2]}"
+    x = np.random.default_rng(0).integers(0, 9, shape).astype(float)  # with equal ones
+    wanted = getattr(oracle.torch.nn.functional, name)(
+        oracle.torch.tensor(x), window, return_indices=True, **options
+    )
+
+    def ours(x):
+        return getattr(nn, name)(x, window, return_indices=True, **options)
+
+    for function in (ours, jit(ours)):
+        for found, expected in zip(function(x), wanted, strict=True):
+            np.testing.assert_array_equal(found, expected.numpy())
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    ("shape", "window", "options", "output_size"),
+    [
+        ((2, 3, 8), 2, {}, None),
+        ((3, 9), 2, {}, (9,)),
+        ((2, 3, 6, 8), (2, 3), {"stride": (2, 3), "padding": (0, 1)}, (6, 8)),
+        ((1, 2, 7, 6), 2, {"stride": 3}, (7, 6)),
+        ((1, 2, 4, 4, 6), 2, {}, None),
+    ],
+)
+def test_unpooling_is_pytorchs(oracle, shape, window, options, output_size):
+    rank = (output_size and len(output_size)) or len(shape) - 2
+    x, functional = oracle.numbers(*shape), oracle.torch.nn.functional
+    pooled, indices = getattr(nn, f"max_pool{rank}d")(x, window, return_indices=True, **options)
+    name = f"max_unpool{rank}d"
+    tensor = oracle.torch.tensor(np.asarray(indices, "int64"))
+    oracle.assert_same(
+        lambda y: getattr(nn, name)(y, indices, window, output_size=output_size, **options),
+        lambda y: getattr(functional, name)(y, tensor, window, output_size=output_size, **options),
+        np.asarray(pooled),
+    )
+
+
+@pytest.mark.oracle
 @pytest.mark.parametrize("name", ["max_pool2d", "adaptive_max_pool2d"])
 def test_the_gradient_goes_to_the_first_of_equal_maxima(oracle, name):
     x = np.random.default_rng(0).integers(0, 3, (2, 2, 6, 7)).astype(float)
@@ -264,6 +306,16 @@ def test_layers_apply_their_function(name):
             lambda: nn.sequential(nn.relu, nn.sequential({"pool": nn.max_pool(2)})).apply(
                 {}, {}, rnp.ones((1, 8))
             ),
+        ),
+        (
+            ShapeError,
+            r"the input has shape \(1, 1, 2\), the indices int32 \(1, 1, 3\)",
+            lambda: nn.max_unpool1d(rnp.ones((1, 1, 2)), rnp.zeros((1, 1, 3), "int32"), 2),
+        ),
+        (
+            ArgumentError,
+            "max_unpool1d: indices must be from 0 to 3, but 4 is among them",
+            lambda: nn.max_unpool1d(rnp.ones((1, 1, 2)), rnp.array([[[0, 4]]]), 2),
         ),
         (
             ArgumentError,

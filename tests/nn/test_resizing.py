@@ -11,7 +11,7 @@ DTYPES = ["float32", "float64"]
 SHAPES = {1: (2, 3, 7), 2: (2, 2, 5, 7), 3: (1, 2, 4, 5, 3)}
 # Larger, smaller, mixed, to and from one element.
 SIZES = {1: [14, 3, 1], 2: [(10, 14), (2, 9), (5, 3), (1, 1)], 3: [(8, 3, 3), (2, 7, 6)]}
-FACTORS = {1: [2, 1.7, 0.6], 2: [2, (0.7, 1.9)], 3: [1.5]}
+FACTORS = {1: [2, 1.7, 0.6], 2: [2, 3, (0.7, 1.9)], 3: [1.5, 2]}
 
 
 @pytest.fixture
@@ -67,6 +67,18 @@ def test_bicubic_is_pytorchs(oracle, asked, align, dtype):
 @pytest.mark.parametrize("asked", [asked for rank, asked in ASKED if rank == 2], ids=str)
 def test_antialiased_is_pytorchs(oracle, asked, mode):
     both(oracle, 2, "float64", mode, antialias=True, **asked)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(1, 2, 1, 1), (1, 1, 2, 1), (1, 1, 40, 3)])
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_whole_factors_of_short_and_long_axes(oracle, factor, shape, mode):
+    oracle.assert_same(
+        lambda x: nn.interpolate(x, scale_factor=factor, mode=mode),
+        lambda x: oracle.torch.nn.functional.interpolate(x, scale_factor=factor, mode=mode),
+        oracle.numbers(*shape),
+    )
 
 
 @pytest.mark.oracle

@@ -42,3 +42,26 @@ def test_several_inputs_and_outputs():
 def test_flops_of_loops_and_products():
     graph = make_graph(lambda x, y: (x @ y).sum())(rnp.ones((4, 5)), rnp.ones((5, 6)))
     assert count_flops(graph) == 2 * 4 * 5 * 6 + 4 * 6
+
+
+def test_flops_of_spatial_layers():
+    model = nn.sequential(
+        nn.conv(8, 3, padding=1, groups=2),
+        nn.max_pool(2),
+        nn.conv_transpose(3, 2, stride=2, bias=False),
+        nn.adaptive_avg_pool(1),
+        nn.flatten,
+    )
+    table = nn.summary(model, (1, 4, 6, 6))
+    assert [row.output.shape for row in table.rows] == [
+        (1, 8, 6, 6),
+        (1, 8, 3, 3),
+        (1, 3, 6, 6),
+        (1, 3, 1, 1),
+        (1, 3),
+    ]
+    conv = 2 * (8 * 36) * (2 * 9) + 8 * 36  # products and sums, and the bias
+    pool = (8 * 9) * 4
+    transposed = 2 * (8 * 9) * (3 * 4)  # each input times the window of each output channel
+    assert [row.flops for row in table.rows][:3] == [conv, pool, transposed]
+    assert [row.parameters for row in table.rows] == [8 * 2 * 9 + 8, 0, 8 * 3 * 4, 0, 0]

@@ -7,7 +7,14 @@ layer has (activations, losses, `linear`, `conv2d`) are the same in both places.
 
 from rtfunc.nn.activations import *  # noqa: F403
 from rtfunc.nn.distances import cosine_similarity as cosine_similarity
+from rtfunc.nn.distances import normalize as normalize
 from rtfunc.nn.distances import pairwise_distance as pairwise_distance
+from rtfunc.nn.functional.attention import alibi_bias as alibi_bias
+from rtfunc.nn.functional.attention import causal_mask as causal_mask
+from rtfunc.nn.functional.attention import masked_softmax as masked_softmax
+from rtfunc.nn.functional.attention import (
+    scaled_dot_product_attention as scaled_dot_product_attention,
+)
 from rtfunc.nn.functional.convolution import conv as conv
 from rtfunc.nn.functional.convolution import conv1d as conv1d
 from rtfunc.nn.functional.convolution import conv2d as conv2d
@@ -51,11 +58,23 @@ from rtfunc.nn.functional.pooling import max_pool as max_pool
 from rtfunc.nn.functional.pooling import max_pool1d as max_pool1d
 from rtfunc.nn.functional.pooling import max_pool2d as max_pool2d
 from rtfunc.nn.functional.pooling import max_pool3d as max_pool3d
+from rtfunc.nn.functional.pooling import max_unpool as max_unpool
+from rtfunc.nn.functional.pooling import max_unpool1d as max_unpool1d
+from rtfunc.nn.functional.pooling import max_unpool2d as max_unpool2d
+from rtfunc.nn.functional.pooling import max_unpool3d as max_unpool3d
+from rtfunc.nn.functional.positions import rotary_embedding as rotary_embedding
+from rtfunc.nn.functional.positions import sinusoidal_encoding as sinusoidal_encoding
 from rtfunc.nn.functional.rearrangement import channel_shuffle as channel_shuffle
 from rtfunc.nn.functional.rearrangement import fold as fold
 from rtfunc.nn.functional.rearrangement import pixel_shuffle as pixel_shuffle
 from rtfunc.nn.functional.rearrangement import pixel_unshuffle as pixel_unshuffle
 from rtfunc.nn.functional.rearrangement import unflatten as unflatten
 from rtfunc.nn.functional.rearrangement import unfold as unfold
+from rtfunc.nn.functional.recurrent import gru as gru
+from rtfunc.nn.functional.recurrent import gru_cell as gru_cell
+from rtfunc.nn.functional.recurrent import lstm as lstm
+from rtfunc.nn.functional.recurrent import lstm_cell as lstm_cell
+from rtfunc.nn.functional.recurrent import rnn as rnn
+from rtfunc.nn.functional.recurrent import rnn_cell as rnn_cell
 from rtfunc.nn.functional.resizing import interpolate as interpolate
 from rtfunc.nn.losses import *  # noqa: F403

@@ -19,12 +19,15 @@ from rtfunc import numpy as rnp
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
-from rtfunc.nn.arguments import check_spatial, per_axis, per_axis_pads, spatial_rank
+from rtfunc.nn.arguments import check_range, check_spatial, per_axis, per_axis_pads, spatial_rank
 from rtfunc.nn.functional.convolution import Padding, PerAxis
 from rtfunc.ops.convert import as_array, promote_inexact, scalar
+from rtfunc.ops.pad_slice import pad as pad_with
+from rtfunc.ops.pad_slice import slice_
 from rtfunc.ops.select import select
 from rtfunc.ops.sliding import Pads, dilated
 from rtfunc.ops.window import reduce_window_max, reduce_window_sum
+from rtfunc.transforms.custom import stop_gradient
 
 
 def max_pool(
@@ -34,7 +37,8 @@ def max_pool(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
-) -> Array:
+    return_indices: bool = False,
+) -> Any:
     """The maximum of each window; the derivative goes to its first one.
 
     Arguments:
@@ -45,9 +49,11 @@ def max_pool(
         high) for each axis, "SAME" or "VALID"; at most half of the window.
       dilation: distance of the window's elements.
       ceil_mode: whether a last window that is not full counts.
+      return_indices: whether to return, besides, where each maximum is: its place in the spatial
+        axes made one, for `max_unpool`.
 
     Returns (N, C, *spatial), spatial being floor((size + padding - dilation * (window - 1) - 1) /
-    stride) + 1, or its ceiling.
+    stride) + 1, or its ceiling; with `return_indices` that and int32 of the same shape.
 
     Raises `ShapeError` for a window larger than the padded input.
 
@@ -55,7 +61,9 @@ def max_pool(
     >>> max_pool(rnp.array([[[1.0, 3.0, 2.0, 5.0, 4.0]]]), 2, ceil_mode=True)
     Array([[[3., 5., 4.]]], dtype=float32)
     """
-    return _max_pool("max_pool", None, x, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool(
+        "max_pool", None, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+    )
 
 
 def _max_pool(
@@ -67,11 +75,98 @@ def _max_pool(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     ceil_mode: bool = False,
-) -> Array:
+    return_indices: bool = False,
+) -> Any:
     x = as_array(operation, x)
     _check_real(operation, x)
-    windows, _ = _windows(operation, count, x, kernel_size, stride, padding, dilation, ceil_mode)
-    return reduce_window_max(x, *windows)
+    windows, pads = _windows(operation, count, x, kernel_size, stride, padding, dilation, ceil_mode)
+    out = reduce_window_max(x, *windows)
+    return (out, _indices_of_maxima(x, out.shape, len(pads), windows)) if return_indices else out
+
+
+def _indices_of_maxima(
+    x: Array, out_shape: tuple[int, ...], count: int, windows: tuple[Any, ...]
+) -> Array:
+    """The place of each window's first maximum in the spatial axes made one."""
+    window, steps, pads, _, apart = (w if w is None else w[x.ndim - count :] for w in windows)
+    lead, sizes, counts = x.ndim - count, x.shape[-count:], out_shape[-count:]
+    config = [(0, 0, 0)] * lead + [(low, high, 0) for low, high in pads]
+    padded = pad_with(stop_gradient(x), scalar(dtypes.lowest(x.dtype), x.dtype), config)
+    parts, offsets = [], []
+    strides = [math.prod(sizes[i + 1 :]) for i in range(count)]
+    for tap in np.ndindex(*window):
+        start = [k * d for k, d in zip(tap, apart)]
+        stop = [p + (m - 1) * s + 1 for p, m, s in zip(start, counts, steps)]
+        first = (0,) * lead
+        parts.append(
+            slice_(padded, (*first, *start), (*x.shape[:lead], *stop), ((1,) * lead + tuple(steps)))
+        )
+        offsets.append(sum(p * r for p, r in zip(start, strides)))
+    # Where a window begins, in front of the input too; within it, places only add up.
+    begins = [
+        (np.arange(m) * s - low) * r for m, s, (low, _), r in zip(counts, steps, pads, strides)
+    ]
+    base = functools.reduce(np.add.outer, begins).astype(np.int32)
+    chosen = rnp.argmax(rnp.stack(parts, axis=-1), axis=-1)
+    return rnp.take(np.array(offsets, np.int32), chosen, axis=0) + base
+
+
+def max_unpool(
+    x: ArrayLike,
+    indices: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    output_size: Sequence[int] | None = None,
+) -> Array:
+    """Maxima put back where `max_pool` with `return_indices` found them, zeros elsewhere.
+
+    Arguments: x, indices: what it returned, (N, C, *spatial); kernel_size, stride, padding: given
+    to it; output_size: spatial sizes of the result, by default the smallest that the windows fit
+    in: (size - 1) * stride - 2 * padding + kernel_size.
+
+    >>> import rtfunc.numpy as rnp
+    >>> x = rnp.array([[[1.0, 3.0, 2.0, 5.0]]])
+    >>> max_unpool(*max_pool(x, 2, return_indices=True), 2)
+    Array([[[0., 3., 0., 5.]]], dtype=float32)
+    """
+    return _max_unpool("max_unpool", None, x, indices, kernel_size, stride, padding, output_size)
+
+
+def _max_unpool(
+    operation: str,
+    count: int | None,
+    x: ArrayLike,
+    indices: ArrayLike,
+    kernel_size: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    output_size: Sequence[int] | None = None,
+) -> Array:
+    x, indices = as_array(operation, x), as_array(operation, indices)
+    n = count or spatial_rank(operation, kernel_size, x.ndim)
+    check_spatial(operation, x.shape, n)
+    if indices.shape != x.shape or not dtypes.is_integer(indices.dtype):
+        raise ShapeError(
+            at_user_line(
+                f"{operation} takes integers of the shape of the input as indices: the input has "
+                f"shape {x.shape}, the indices {indices.dtype} {indices.shape}."
+            )
+        )
+    window = per_axis(operation, "kernel_size", kernel_size, n)
+    steps = window if stride is None else per_axis(operation, "stride", stride, n)
+    pads = per_axis(operation, "padding", padding, n, least=0)
+    lead = x.shape[: x.ndim - n]
+    smallest = tuple(
+        (m - 1) * s - 2 * p + w for m, s, p, w in zip(x.shape[-n:], steps, pads, window)
+    )
+    sizes = per_axis(operation, "output_size", smallest if output_size is None else output_size, n)
+    rows, total = math.prod(lead), math.prod(sizes)
+    places = indices.reshape((rows, -1))
+    check_range(operation, "indices", places, total)
+    zeros = rnp.zeros((rows, total), x.dtype)
+    row = np.arange(rows, dtype=np.int32)[:, None]
+    return zeros.at[row, places].set(x.reshape((rows, -1))).reshape((*lead, *sizes))
 
 
 def avg_pool(
@@ -182,7 +277,8 @@ def _lp_pool(
     n = count or spatial_rank(operation, kernel_size, x.ndim)
     size = math.prod(per_axis(operation, "kernel_size", kernel_size, n))
     # PyTorch takes a window that hangs over the end as if it were full of its mean.
-    means = _avg_pool(operation, count, x**norm_type, kernel_size, stride, 0, ceil_mode)
+    powers = rnp.square(x) if norm_type == 2 else x**norm_type
+    means = _avg_pool(operation, count, powers, kernel_size, stride, 0, ceil_mode)
     zero = scalar(0, means.dtype)
     none = means == zero
     sums = select(none, scalar(1, means.dtype), means) * size
@@ -319,15 +415,14 @@ def _bins(operation: str, count: int | None, x: Array, output_size: Any) -> tupl
     n = count or spatial_rank(operation, output_size, x.ndim)
     check_spatial(operation, x.shape, n)
     sizes = x.shape[x.ndim - n :]
-    if output_size is None or isinstance(output_size, Sequence):
-        given = (None,) * n if output_size is None else output_size
-        output_size = [m if b is None else b for m, b in zip(sizes, given)]
-        output_size += [0] * (len(given) != n)  # refused, as a wrong number of them is
+    given = (None,) * n if output_size is None else output_size
+    if isinstance(given, Sequence) and len(given) == n:
+        given = [m if b is None else b for m, b in zip(sizes, given)]
     if 0 in sizes:
         raise ShapeError(
             at_user_line(f"{operation} does not take an input of shape {x.shape}: it has no bins.")
         )
-    return per_axis(operation, "output_size", output_size, n)
+    return per_axis(operation, "output_size", given, n)
 
 
 @functools.lru_cache(256)
@@ -395,6 +490,7 @@ def _fixed(count: int, public: Callable[..., Array], general: Callable[..., Arra
 
 
 max_pool1d, max_pool2d, max_pool3d = (_fixed(n, max_pool, _max_pool) for n in (1, 2, 3))
+max_unpool1d, max_unpool2d, max_unpool3d = (_fixed(n, max_unpool, _max_unpool) for n in (1, 2, 3))
 avg_pool1d, avg_pool2d, avg_pool3d = (_fixed(n, avg_pool, _avg_pool) for n in (1, 2, 3))
 lp_pool1d, lp_pool2d, lp_pool3d = (_fixed(n, lp_pool, _lp_pool) for n in (1, 2, 3))
 adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = (

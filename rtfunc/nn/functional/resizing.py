@@ -2,7 +2,9 @@
 
 Every mode is a linear map along one axis after the other. What element i of the output reads, and
 with which weights, is computed once per shape with NumPy, in the dtype in which PyTorch computes
-it, so that its roundings are the same. Depends on `rtfunc.numpy`, `functional.pooling`.
+it, so that its roundings are the same. Where the output is a whole number of times as long, each
+input reads its neighbours with the same weights: there slices take the place of indices. Depends on
+`functional.padding`, `functional.pooling`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.nn.arguments import check_choice, check_positive
+from rtfunc.nn.functional.padding import pad_axes
 from rtfunc.nn.functional.pooling import adaptive_avg_pool
 from rtfunc.ops.convert import as_array, promote_inexact
 from rtfunc.ops.pad_slice import slice_in_dim
@@ -99,8 +102,12 @@ def interpolate(
                 continue
         elif new == old and mode != "bicubic":
             continue
-        places, weights = _taps(rule, old, new, factor, align_corners, mode, str(wide.dtype))
-        wide = _combined(wide, axis, places, weights)
+        given = (rule, old, new, factor, align_corners, mode, str(wide.dtype))
+        whole = new % old == 0 and factor in (None, new // old)
+        if whole and not (align_corners or antialias):
+            wide = _in_phases(wide, axis, *_phases(rule, new // old, mode, str(wide.dtype)))
+        else:
+            wide = _combined(wide, axis, *_taps(*given))
     return wide.astype(x.dtype)
 
 
@@ -238,6 +245,23 @@ def _antialiased(
     return np.minimum(places, stop[:, None] - 1), weights / weights.sum(1, keepdims=True)
 
 
+@functools.lru_cache(256)
+def _phases(rule: _Rule, times: int, mode: str, dtype: str) -> tuple[int, np.ndarray]:
+    """How the `times` outputs of an input read its neighbours: their reach, and (times, 2 reach + 1).
+
+    Away from the edges these are the same for every input; at an edge, as if it went on.
+    """
+    middle = 4
+    old = 2 * middle + 1
+    places, weights = _taps(rule, old, old * times, None, False, mode, dtype)
+    own = slice(middle * times, (middle + 1) * times)
+    offsets, weights = places[own] - middle, weights[own]
+    reach = int(np.abs(offsets).max())
+    table = np.zeros((times, 2 * reach + 1), dtype)
+    np.add.at(table, (np.arange(times)[:, None], offsets + reach), weights)
+    return reach, table
+
+
 # Reading them
 
 
@@ -264,3 +288,21 @@ def _combined(x: Array, axis: int, places: np.ndarray, weights: np.ndarray) -> A
         if weights[:, tap].any()
     ]
     return functools.reduce(lambda a, b: a + b, terms)
+
+
+def _in_phases(x: Array, axis: int, reach: int, table: np.ndarray) -> Array:
+    """As `_combined`, for a whole factor: by slices, whose derivatives are slices too.
+
+    An index array reads as quickly, but its derivative adds element by element.
+    """
+    size, times = x.shape[axis], len(table)
+    pairs = [(reach, reach) if i == axis else (0, 0) for i in range(x.ndim)]
+    padded = pad_axes("interpolate", x, pairs, "replicate")
+    along = (times,) + (1,) * (x.ndim - axis - 1)
+    terms = []
+    for offset in range(2 * reach + 1):
+        part = rnp.expand_dims(slice_in_dim(padded, offset, offset + size, axis=axis), axis + 1)
+        if table[:, offset].any():
+            terms.append(part * table[:, offset].reshape(along))
+    out = functools.reduce(lambda a, b: a + b, terms)
+    return out.reshape((*x.shape[:axis], size * times, *x.shape[axis + 1 :]))
