@@ -1,11 +1,10 @@
-"""Convolution, pooling and small matrix products as native templates, beside PyTorch.
+"""Convolution and pooling as native templates, beside PyTorch.
 
 `python -m benchmarks.convolution [section ...]` prints a table for each of the sections `network` (the
 layers of a small network on 32x32 images, with both gradients), `layers` (layers of well-known networks,
-other layouts and ranks), `pooling`, `products` (matrix products, beside OpenBLAS) and `compile`
-(milliseconds to emit and compile). With one thread times are processor time of the calling
-thread, which other programs disturb least; with more, time on the clock. Calls of both sides alternate,
-and medians (one thread) or minima (more) are shown.
+other layouts and ranks), `pooling` and `compile` (milliseconds to emit and compile). With one thread times
+are processor time of the calling thread, which other programs disturb least; with more, time on the clock.
+Calls of both sides alternate, and medians (one thread) or minima (more) are shown.
 """
 
 from __future__ import annotations
@@ -21,11 +20,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import blas, engine, threads
+from rtfunc.compiler.cpu import engine, threads
 from rtfunc.compiler.cpu.convolution import emit_convolution
 from rtfunc.compiler.cpu.convolution_geometry import ConvolutionSpec
-from rtfunc.compiler.cpu.emission import Emitted, new_function, pointer
-from rtfunc.compiler.cpu.gemm import GemmSpec, choose_gemm, contiguous_gemm, emit_gemm
+from rtfunc.compiler.cpu.emission import Emitted
 from rtfunc.compiler.cpu.pooling import emit_reduce_window
 from rtfunc.compiler.cpu.pooling_derivative import emit_select_and_scatter_add
 from rtfunc.compiler.cpu.windows import WindowSpec
@@ -327,125 +325,6 @@ def _torch_pooling(
     ]
 
 
-PRODUCTS: list[tuple[int, int, int, int, str]] = [
-    (0, 8, 8, 8, "NN"),
-    (0, 16, 16, 16, "NN"),
-    (0, 32, 32, 32, "NN"),
-    (0, 64, 64, 64, "NN"),
-    (0, 64, 64, 64, "NT"),
-    (0, 128, 128, 128, "NN"),
-    (0, 256, 256, 256, "NN"),
-    (0, 512, 512, 512, "NN"),
-    (0, 1024, 1024, 1024, "NN"),
-    (0, 2048, 2048, 512, "NN"),
-    (0, 128, 1024, 784, "NN"),
-    (0, 128, 784, 1024, "NT"),
-    (0, 784, 1024, 128, "TN"),
-    (0, 1024, 768, 256, "NN"),
-    (0, 1024, 256, 768, "NT"),
-    (0, 256, 768, 1024, "TN"),
-    (0, 128, 10, 1024, "NN"),
-    (0, 1024, 16, 64, "NN"),
-    (0, 128, 1024, 1, "NN"),
-    (0, 1000, 1000, 8, "NN"),
-    (0, 64, 64, 4096, "NN"),
-    (1000, 8, 8, 8, "NN"),
-    (256, 16, 16, 16, "NN"),
-    (32, 128, 128, 64, "NT"),
-    (32, 128, 64, 128, "NN"),
-    (16, 256, 256, 256, "NN"),
-    (128, 784, 256, 1, "NN"),
-    (64, 64, 1, 64, "NN"),
-]
-
-
-def blas_product(module: ir.Module, spec: GemmSpec) -> Emitted:
-    """The same product by OpenBLAS, one matrix of the batch after the other."""
-    i32, f32 = ir.IntType(32), ir.FloatType()
-    kinds = [i32] * 6 + [f32, pointer, i32, pointer, i32, f32, pointer, i32]
-    symbol = blas.symbol("cblas_sgemm")
-    gemm = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), symbol)
-    function, code = new_function(module, "product", [pointer] * 4)
-    out, lhs, rhs, _ = function.args
-
-    def number(n: int) -> ir.Constant:
-        return ir.Constant(i32, n)
-
-    def order(strides: tuple[int, int]) -> tuple[int, int]:
-        return (111, strides[0]) if strides[1] == 1 else (112, strides[1])
-
-    with code.loop(math.prod(spec.batch)) as index:
-        places = [
-            code.at(p, code.mul(index, s[0] if s else 0), f32)
-            for p, s in zip((lhs, rhs, out), (spec.lhs_batch, spec.rhs_batch, spec.out_batch))
-        ]
-        (lhs_order, lhs_step), (rhs_order, rhs_step) = order(spec.lhs), order(spec.rhs)
-        sizes = [number(n) for n in (101, lhs_order, rhs_order, spec.m, spec.n, spec.k)]
-        code.b.call(
-            gemm,
-            [
-                *sizes,
-                ir.Constant(f32, 1.0),
-                places[0],
-                number(lhs_step),
-                places[1],
-                number(rhs_step),
-                ir.Constant(f32, 0.0),
-                places[2],
-                number(spec.n),
-            ],
-        )
-    code.b.ret_void()
-    return Emitted(function, 0)
-
-
-def repeated(emit: Callable[[ir.Module], Emitted], count: int) -> Callable[[ir.Module], Emitted]:
-    """A template that does another `count` times, so that the call from Python is not measured."""
-
-    def emit_all(module: ir.Module) -> Emitted:
-        inner = emit(module)
-        function, code = new_function(module, "repeated", [pointer] * 4)
-        with code.loop(count):
-            code.b.call(inner.function, list(function.args))
-        code.b.ret_void()
-        return Emitted(function, inner.scratch_bytes)
-
-    return emit_all
-
-
-def bench_products(counts: Sequence[int] = (1,)) -> None:
-    """Matrix products by the template and by OpenBLAS, and which of them is chosen."""
-    for count in counts:
-        print(f"\nproducts in GFLOP/s, {count} thread(s)")
-        for batch, m, n, k, kind in PRODUCTS:
-            spec = contiguous_gemm(
-                m, n, k, FLOAT32,
-                lhs_transposed=kind[0] == "T", rhs_transposed=kind[1] == "T", batch=batch,
-            )  # fmt: skip
-            flops = 2 * max(batch, 1) * m * n * k
-            rounds = max(1, int(4e6 / (flops + 1000)))
-            rng = np.random.default_rng(0)
-            lhs, rhs = (
-                rng.standard_normal(max(batch, 1) * size).astype("f") for size in (m * k, k * n)
-            )
-            memory = np.zeros(max(batch, 1) * m * n + 16, "f")
-            out = memory[-memory.ctypes.data % 64 // 4 :]
-            emitters = (
-                lambda module, s=spec: emit_gemm(module, "gemm", s),
-                lambda module, s=spec: blas_product(module, s),
-            )
-            runs = [compile_template(repeated(e, rounds), 3) for e in emitters]
-            calls = [lambda r=r, o=out, a=lhs, b=rhs: r(o, a, b) for r in runs]
-            own, other = measure(calls, count)
-            label = f"{batch or 1} x {m} x {n} x {k} {kind}"
-            print(
-                f"  {label:28} own {rounds * flops / own / 1e9:7.1f}   OpenBLAS "
-                f"{rounds * flops / other / 1e9:7.1f}   ratio {other / own:5.2f}   "
-                f"chosen: {choose_gemm(spec)}",
-                flush=True,
-            )
-
-
 def bench_compile() -> None:
     """Milliseconds of processor time from spec to machine code."""
     print("\nms to emit, to print, to compile")
@@ -455,8 +334,6 @@ def bench_compile() -> None:
         f"convolution {what}": lambda m, w=what: emit_convolution(m, "t", layer.spec(w))
         for what in ("forward", "input", "kernel")
     }
-    product = contiguous_gemm(128, 64, 128, FLOAT32, batch=32)
-    templates["product"] = lambda m: emit_gemm(m, "t", product)
     templates["pooling"] = lambda m: emit_reduce_window(m, "t", pooling)
     templates["derivative"] = lambda m: emit_select_and_scatter_add(m, "t", pooling)
     for label, emit in templates.items():
@@ -479,7 +356,6 @@ SECTIONS: dict[str, Callable[[], None]] = {
     "network": bench_network,
     "layers": bench_layers,
     "pooling": bench_pooling,
-    "products": bench_products,
     "compile": bench_compile,
 }
 

@@ -8,14 +8,17 @@ on `graph_passes`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Atom, Equation, Graph, Variable
 from rtfunc.ops.arithmetic import mul_p
 from rtfunc.ops.convert import convert_element_type_p
+from rtfunc.ops.reduce import reduce_sum_p
 from rtfunc.ops.shape import reshape_p, transpose_p
 
 
@@ -103,14 +106,18 @@ class _Builder:
 def canonical(graph: Graph) -> Graph:
     """The Graph with every contraction in a form that a matrix product takes directly."""
     equations: list[Equation] = []
+    makers = {v: e for e in graph.equations for v in e.outputs}
     for equation in graph.equations:
-        rewrite = _rewrites.get(equation.primitive.name)
-        replaced = rewrite(equation) if rewrite is not None else None
+        replaced = None
+        if equation.primitive.name == "dot_general":
+            replaced = _dot(equation, makers)
         equations += [equation] if replaced is None else replaced
     return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
 
 
-def _dot(equation: Equation) -> list[Equation] | None:
+def _dot(
+    equation: Equation, makers: dict[Variable, Equation] | None = None
+) -> list[Equation] | None:
     (contract, batch) = equation.params["dimension_numbers"]
     lhs, rhs = equation.inputs
     out = equation.outputs[0].aval
@@ -119,8 +126,16 @@ def _dot(equation: Equation) -> list[Equation] | None:
     k = math.prod(lhs.aval.shape[a] for a in contract[0])
     if k == 1 and lhs.aval.dtype == out.dtype:
         return _product(equation, contract, batch)
-    if lhs.aval.dtype in (dtypes.float16, dtypes.bfloat16):
-        return _in_float32(equation)
+    dtype = lhs.aval.dtype
+    if dtypes.is_float(dtype) and out.dtype not in (dtype, dtypes.compute_dtype(dtype)):
+        if dtypes.is_float(out.dtype):
+            return _converted(equation, out.dtype)
+    wide = dtype == out.dtype == dtypes.compute_dtype(dtype) and dtype != dtypes.bool_
+    if wide and makers is not None:
+        vectors = [_is_vector(x, batch[i], contract[i]) for i, x in enumerate((lhs, rhs))]
+        runs = [_runs_along(x, contract[i], makers) for i, x in enumerate((lhs, rhs))]
+        if all(vectors) or (vectors[0] and runs[1]) or (vectors[1] and runs[0]):
+            return _dot_products(equation, contract, batch)
     builder = _Builder(equation)
     fixed = [
         _matrix_form(builder, x, batch[i], contract[i], i == 1) for i, x in enumerate((lhs, rhs))
@@ -132,6 +147,11 @@ def _dot(equation: Equation) -> list[Equation] | None:
     params = {**equation.params, "dimension_numbers": numbers}
     builder.apply(equation.primitive, *operands, **params)
     return builder.finish(builder.equations[-1].outputs[0])
+
+
+def _is_vector(x: Atom, batch: Sequence[int], contract: Sequence[int]) -> bool:
+    free = _free_axes(x.aval.ndim, batch, contract)
+    return math.prod(x.aval.shape[a] for a in free) == 1
 
 
 def _free_axes(ndim: int, batch: Sequence[int], contract: Sequence[int]) -> list[int]:
@@ -164,22 +184,50 @@ def _product(equation: Equation, contract: Any, batch: Any) -> list[Equation]:
     return builder.finish(builder.apply(mul_p, *aligned))
 
 
-def _in_float32(equation: Equation) -> list[Equation]:
-    """Half precision operands are multiplied in float32 and the result is rounded once."""
+def _converted(equation: Equation, dtype: np.dtype) -> list[Equation]:
+    """The contraction of the operands in a wider dtype."""
     builder = _Builder(equation)
     wide = [
-        builder.apply(convert_element_type_p, x, dtype=dtypes.float32, weak_type=False)
+        builder.apply(convert_element_type_p, x, dtype=dtype, weak_type=False)
         for x in equation.inputs
     ]
-    params = {**equation.params, "preferred_element_type": None}
-    product = builder.apply(equation.primitive, *wide, **params)
-    # The product in float32 goes through this same rewriting.
+    product = builder.apply(equation.primitive, *wide, **equation.params)
+    # The wider product goes through this same rewriting.
     inner = builder.equations.pop()
     builder.equations += _dot(inner) or [inner]
+    return builder.finish(product)
+
+
+def _dot_products(equation: Equation, contract: Any, batch: Any) -> list[Equation]:
+    """A contraction with a vector as products that are summed: kernels read the matrix once."""
+    builder = _Builder(equation)
+    lhs, rhs = equation.inputs
     out = equation.outputs[0].aval
-    return builder.finish(
-        builder.apply(convert_element_type_p, product, dtype=out.dtype, weak_type=out.weak_type)
-    )
+    free = [_free_axes(x.aval.ndim, batch[i], contract[i]) for i, x in enumerate((lhs, rhs))]
+    count, summed = len(batch[0]), [lhs.aval.shape[a] for a in contract[0]]
+    sizes = [[x.aval.shape[a] for a in axes] for x, axes in zip((lhs, rhs), free)]
+    aligned = []
+    for i, x in enumerate((lhs, rhs)):
+        order = (*batch[i], *free[i], *contract[i])
+        if order != tuple(range(x.aval.ndim)):
+            x = builder.apply(transpose_p, x, permutation=order)
+        parts = [s if i == j else [1] * len(s) for j, s in enumerate(sizes)]
+        target = (*x.aval.shape[:count], *parts[0], *parts[1], *summed)
+        if x.aval.shape != target:
+            x = builder.apply(reshape_p, x, shape=target)
+        aligned.append(x)
+    product = builder.apply(mul_p, *aligned)
+    axes = tuple(range(out.ndim, out.ndim + len(summed)))
+    return builder.finish(builder.apply(reduce_sum_p, product, axes=axes))
+
+
+def _runs_along(x: Atom, axes: Sequence[int], makers: dict[Variable, Equation]) -> bool:
+    """Whether the last of `axes` is the one whose elements are contiguous."""
+    maker = makers.get(x) if isinstance(x, Variable) else None
+    axis = axes[-1] if axes else -1
+    if maker is not None and maker.primitive.name == "transpose":
+        axis = maker.params["permutation"][axis]
+    return axis == x.aval.ndim - 1
 
 
 def _matrix_form(
@@ -188,7 +236,7 @@ def _matrix_form(
     """An operand whose free and contracted axes each lie as one in memory; its axis numbers."""
     free = _free_axes(x.aval.ndim, batch, contract)
     strides = row_major_strides(x.aval.shape)
-    if matrix_layout(x.aval.shape, strides, batch, free, contract) is not None:
+    if matrix_layout(x.aval.shape, strides, free, contract) is not None:
         return x, contract, batch
     order = (*batch, *contract, *free) if right else (*batch, *free, *contract)
     moved = builder.apply(transpose_p, x, permutation=order)
@@ -200,34 +248,38 @@ def _matrix_form(
 
 
 def matrix_layout(
-    shape: Sequence[int],
-    strides: Sequence[int],
-    batch: Sequence[int],
-    free: Sequence[int],
-    contract: Sequence[int],
+    shape: Sequence[int], strides: Sequence[int], free: Sequence[int], contract: Sequence[int]
 ) -> tuple[int, int] | None:
-    """Strides of the joined free axes and the joined contracted axes, or None if they do not join
-    into a matrix that BLAS takes: one stride is 1 and the other at least the other size."""
+    """Strides of the joined free axes and the joined contracted axes, or None if they do not join."""
     joined = []
     for axes in (free, contract):
         axes = [a for a in axes if shape[a] != 1]
         for first, second in zip(axes, axes[1:]):
             if strides[first] != strides[second] * shape[second]:
                 return None
-        size = math.prod(shape[a] for a in axes)
-        joined.append((size, strides[axes[-1]] if axes else 0))
-    (n, s_n), (k, s_k) = joined
-    if n == 1 and k == 1:
-        return 1, 1
-    if n == 1:
-        return (k, 1) if s_k == 1 else (1, s_k) if s_k >= 1 else None
-    if k == 1:
-        return (1, n) if s_n == 1 else (s_n, 1) if s_n >= 1 else None
-    if s_k == 1 and s_n >= k:
-        return s_n, 1
-    if s_n == 1 and s_k >= n:
-        return 1, s_k
-    return None
+        joined.append(strides[axes[-1]] if axes else 1)
+    return joined[0], joined[1]
 
 
-_rewrites: dict[str, Callable[[Equation], list[Equation] | None]] = {"dot_general": _dot}
+def is_product(equation: Equation) -> bool:
+    """Whether a contraction is a matrix product that native code computes as it stands."""
+    out = equation.outputs[0].aval
+    operands = [a.aval for a in equation.inputs]
+    dtype = operands[0].dtype
+    if not dtypes.is_float(dtype) or dtype.itemsize < 2 or out.size == 0:
+        return False
+    if out.dtype not in (dtype, dtypes.compute_dtype(dtype)):
+        return False
+    if any(a.dtype != dtype or a.size == 0 for a in operands):
+        return False
+    (contract, batch) = equation.params["dimension_numbers"]
+    return all(
+        matrix_layout(
+            aval.shape,
+            row_major_strides(aval.shape),
+            _free_axes(aval.ndim, batch[position], contract[position]),
+            contract[position],
+        )
+        is not None
+        for position, aval in enumerate(operands)
+    )

@@ -14,14 +14,13 @@ from rtfunc.compiler.inline import (
     canonical,
     copy_into,
     inline_calls,
+    is_product,
     matrix_layout,
 )
 from rtfunc.compiler.joins import join_pads
 from rtfunc.compiler.kernel import Affine
 from rtfunc.compiler.memory import Plan, aligned, lifetimes, plan_memory
 from rtfunc.compiler.schedule import Call, Program, schedule
-from rtfunc.compiler.views import row_major_strides
-from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation, Graph, Variable, sub_graphs
 
 #: Calls whose sub-graphs run inside the program.
@@ -40,7 +39,7 @@ class Lowered:
     inner: dict[Equation, list[Lowered]]
 
 
-def lower(graph: Graph, scratch_bytes: Callable[[Equation], int] = lambda e: 0) -> Lowered:
+def lower(graph: Graph, scratch_bytes: Callable[[Call], int] = lambda call: 0) -> Lowered:
     """Lower the outermost Graph: its inputs, constants and outputs have memory of their own.
 
     `scratch_bytes` says how much memory the back end needs for a call while it runs.
@@ -55,7 +54,7 @@ def _prepared(graph: Graph) -> Graph:
     return canonical(join_pads(optimize(without_markers(graph))))
 
 
-def _lower_inner(graph: Graph, scratch_bytes: Callable[[Equation], int]) -> Lowered:
+def _lower_inner(graph: Graph, scratch_bytes: Callable[[Call], int]) -> Lowered:
     graph = inline_calls(graph)
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
     call = Equation(None, (), {}, ())  # type: ignore[arg-type]
@@ -64,7 +63,7 @@ def _lower_inner(graph: Graph, scratch_bytes: Callable[[Equation], int]) -> Lowe
     return _finish(schedule(_prepared(fresh), absorbs), scratch_bytes)
 
 
-def _finish(program: Program, scratch_bytes: Callable[[Equation], int]) -> Lowered:
+def _finish(program: Program, scratch_bytes: Callable[[Call], int]) -> Lowered:
     inner: dict[Equation, list[Lowered]] = {}
     for step in program.steps:
         if isinstance(step, Call) and step.equation.primitive.name in control_flow:
@@ -77,7 +76,7 @@ def _finish(program: Program, scratch_bytes: Callable[[Equation], int]) -> Lower
     def workspace(call: Call) -> int:
         if call.equation in inner:
             return workspace_bytes(call, inner[call.equation])
-        return scratch_bytes(call.equation)
+        return scratch_bytes(call)
 
     plan = plan_memory(program, fixed, workspace)
     return Lowered(program, plan, inner)
@@ -138,22 +137,5 @@ def absorbs(equation: Equation, position: int, offset: Affine) -> bool:
     (contract, batch) = equation.params["dimension_numbers"]
     shape = equation.inputs[position].aval.shape
     free = [a for a in range(len(shape)) if a not in (*batch[position], *contract[position])]
-    layout = matrix_layout(shape, offset.coefficients, batch[position], free, contract[position])
+    layout = matrix_layout(shape, offset.coefficients, free, contract[position])
     return layout is not None
-
-
-def is_product(equation: Equation) -> bool:
-    """Whether a dot_general is done by BLAS."""
-    out = equation.outputs[0].aval
-    operands = [a.aval for a in equation.inputs]
-    if out.dtype not in (dtypes.float32, dtypes.float64) or out.size == 0:
-        return False
-    if any(a.dtype != out.dtype or a.size == 0 for a in operands):
-        return False
-    (contract, batch) = equation.params["dimension_numbers"]
-    for position, aval in enumerate(operands):
-        free = [a for a in range(aval.ndim) if a not in (*batch[position], *contract[position])]
-        strides = row_major_strides(aval.shape)
-        if matrix_layout(aval.shape, strides, batch[position], free, contract[position]) is None:
-            return False
-    return True

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rtfunc.compiler.buffers import SMALL_BYTES, new_buffer
-from rtfunc.compiler.cpu import blas, engine, threads
+from rtfunc.compiler.cpu import engine, threads
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.program import HostCall, print_program
 from rtfunc.compiler.cpu.templates import scratch_bytes
@@ -66,7 +66,6 @@ class Executable:
         self.lowered: Lowered = lower(graph, scratch_bytes)
         lowered_at = time.perf_counter()
         threads.load()
-        blas.load()
         printed = print_program(self.lowered, engine.vector_bytes())
         self.text = str(printed.module)
         printed_at = time.perf_counter()

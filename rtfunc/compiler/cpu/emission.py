@@ -55,6 +55,28 @@ def new_function(
     return function, Code(ir.IRBuilder(function.append_basic_block("entry")))
 
 
+def call_address(
+    builder: ir.IRBuilder, address: ir.Value, signature: ir.FunctionType, args: Sequence[ir.Value]
+) -> ir.Value:
+    """Call the function at an address."""
+    instruction = ir.CallInstr(builder.block, _Typed(address, signature), args)
+    builder._insert(instruction)
+    return instruction
+
+
+class _Typed:
+    """A pointer with the signature of what it points to, as llvmlite's call instruction wants it."""
+
+    def __init__(self, value: ir.Value, signature: ir.FunctionType):
+        self.value = value
+        self.function_type = signature
+        self.type = value.type
+
+    def get_reference(self) -> str:
+        """Its name in the text of a module."""
+        return self.value.get_reference()
+
+
 def constant_table(module: ir.Module, name: str, values: Sequence[int]) -> ir.GlobalVariable:
     """A constant array of i32."""
     kind = ir.ArrayType(i32, len(values))

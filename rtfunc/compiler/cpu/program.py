@@ -1,7 +1,7 @@
 """A Program as one native function.
 
 The function `int32 program(void **buffers)` gets the addresses of arguments, constants, outputs and the
-arena, and runs all steps: kernels, directly or through the thread pool; matrix products through BLAS;
+arena, and runs all steps: kernels, directly or through the thread pool; matrix products by the library;
 loops and branches as such; and what has no native form as calls back into Python. Kernels that are alike
 but for the buffers they touch share one function: it finds its pointers in a table that the caller
 fills. Depends on `loops`, `lowered`.
@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llvmlite import ir
 
+from rtfunc.compiler.cpu.emission import call_address
 from rtfunc.compiler.cpu.loops import Emitted, collapse, emit_kernel
-from rtfunc.compiler.cpu.scalars import call_intrinsic, f32, f64, i1, i8, i32, i64, pointer
+from rtfunc.compiler.cpu.product_calls import is_swapped, product_plan
+from rtfunc.compiler.cpu.product_library import emit_product
+from rtfunc.compiler.cpu.scalars import call_intrinsic, i1, i8, i32, i64, pointer
 from rtfunc.compiler.cpu.templates import native_form
-from rtfunc.compiler.inline import matrix_layout
 from rtfunc.compiler.kernel import Kernel
 from rtfunc.compiler.lowered import Lowered, carry_avals, is_product, workspace_parts
 from rtfunc.compiler.schedule import Call, Program
-from rtfunc.compiler.views import row_major_strides
-from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
 from rtfunc.core.graph import Equation, Variable
@@ -141,7 +140,7 @@ class _Printer:
             workspace = self._byte_offset(arena, offset)
             name = step.equation.primitive.name
             if name == "dot_general" and is_product(step.equation):
-                self._product(program, step)
+                self._product(program, step, workspace)
             elif step.equation in lowered.inner:
                 inner = lowered.inner[step.equation]
                 {"scan": self._scan, "while": self._while, "cond": self._cond}[name](
@@ -186,87 +185,18 @@ class _Printer:
         signature = ir.FunctionType(ir.VoidType(), [pointer, pointer, i64, i64])
         return ir.Function(self.module, signature, "rtfunc_parallel_for")
 
-    # Matrix products.
-
-    def _product(self, program: Program, call: Call) -> None:
-        equation = call.equation
-        (contract, batch) = equation.params["dimension_numbers"]
-        out = equation.outputs[0].aval
-        sides = []
-        for position, (variable, offset) in enumerate(call.operands):
-            aval = equation.inputs[position].aval
-            strides = row_major_strides(aval.shape) if offset is None else offset.coefficients
-            start = 0 if offset is None else offset.constant
-            own = (*batch[position], *contract[position])
-            free = [a for a in range(aval.ndim) if a not in own]
-            layout = matrix_layout(aval.shape, strides, batch[position], free, contract[position])
-            assert layout is not None
-            size = math.prod(aval.shape[a] for a in free)
-            batch_strides = [strides[a] for a in batch[position]]
-            pointer_ = self._byte_offset(
-                self._pointer(program, variable), start * out.dtype.itemsize
-            )
-            sides.append((pointer_, size, layout, batch_strides))
-        lhs_shape = equation.inputs[0].aval.shape
-        k = math.prod(lhs_shape[a] for a in contract[0])
-        sizes = [lhs_shape[a] for a in batch[0]]
-        (a, m, layout_a, batch_a), (c, n, layout_c, batch_c) = sides
-        spec = _ProductSpec(
-            out.dtype == dtypes.float64, m, n, k, layout_a, layout_c,
-            tuple(sizes), tuple(batch_a), tuple(batch_c),
-        )  # fmt: skip
-        self._fill([a, c, self._pointer(program, equation.outputs[0])])
-        emitted = self.kernels.get(spec)
-        if emitted is None:
-            emitted = self._emit_product(f"product_{len(self.kernels)}", spec)
-            self.kernels[spec] = emitted
-        body = self.module.globals[emitted.name]
-        if spec.count > 1:
-            self._run(body, emitted.items, emitted.cost)
-        else:
-            self.b.call(body, [self.table, i64(0), i64(1), i64(0)])
-
-    def _emit_product(self, name: str, spec: _ProductSpec) -> Emitted:
-        """A function that multiplies a range of the batch with BLAS."""
-        real = f64 if spec.double else f32
-        size = 8 if spec.double else 4
-        routine = "rtfunc_blas_cblas_dgemm" if spec.double else "rtfunc_blas_cblas_sgemm"
-        gemm = self.module.globals.get(routine)
-        if gemm is None:
-            types = [i32] * 6 + [real, pointer, i32, pointer, i32, real, pointer, i32]
-            gemm = ir.Function(self.module, ir.FunctionType(ir.VoidType(), types), routine)
-        function = ir.Function(self.module, self.body_type, name)
-        table, begin, end, _ = function.args
-        outer, self.b = self.b, ir.IRBuilder(function.append_basic_block("entry"))
-        b = self.b
-        bases = [
-            b.load(b.gep(table, [i64(i)], source_etype=pointer), typ=pointer) for i in range(3)
-        ]
-        with self._loop(begin, end) as number:
-            offsets: list[ir.Value] = [i64(0), i64(0), b.mul(number, i64(spec.m * spec.n * size))]
-            rest = number
-            for axis in range(len(spec.batch) - 1, -1, -1):
-                index = b.urem(rest, i64(spec.batch[axis])) if axis else rest
-                rest = b.udiv(rest, i64(spec.batch[axis])) if axis else rest
-                for side, strides in enumerate((spec.batch_a, spec.batch_c)):
-                    term = b.mul(index, i64(strides[axis] * size))
-                    offsets[side] = b.add(offsets[side], term)
-            a, c, out = (self._byte_offset(p, o) for p, o in zip(bases, offsets))
-            (a_row, a_k), (c_column, c_k) = spec.layout_a, spec.layout_c
-            no, yes = i32(111), i32(112)
-            trans_a, lda = (no, a_row) if a_k == 1 else (yes, a_k)
-            trans_c, ldc = (no, c_k) if c_column == 1 else (yes, c_column)
-            b.call(
-                gemm,
-                [
-                    i32(101), trans_a, trans_c, i32(spec.m), i32(spec.n), i32(spec.k),
-                    ir.Constant(real, 1.0), a, i32(max(lda, 1)), c, i32(max(ldc, 1)),
-                    ir.Constant(real, 0.0), out, i32(max(spec.n, 1)),
-                ],
-            )  # fmt: skip
-        b.ret_void()
-        self.b = outer
-        return Emitted(name, spec.count, max(1, spec.m * spec.n * spec.k // 8))
+    def _product(self, program: Program, call: Call, workspace: ir.Value) -> None:
+        plan = product_plan(call)
+        assert plan is not None
+        operands = []
+        for operand, (variable, offset) in zip(call.equation.inputs, call.operands):
+            start = 0 if offset is None else offset.constant * operand.aval.dtype.itemsize
+            operands.append(self._byte_offset(self._pointer(program, variable), start))
+        if is_swapped(call):
+            operands.reverse()
+        out = self._pointer(program, call.equation.outputs[0])
+        lhs, rhs = operands
+        emit_product(self.module, self.b, plan, out, lhs, rhs, workspace)
 
     @contextlib.contextmanager
     def _loop(self, start: ir.Value, end: ir.Value) -> Iterator[ir.Value]:
@@ -453,51 +383,10 @@ class _Printer:
         variables = [*(v for v, _ in call.operands), *call.equation.outputs]
         self._fill([self._pointer(program, v) for v in variables])
         signature = ir.FunctionType(i32, [i64, pointer])
-        callee = b.bitcast(self.host, ir.PointerType())
-        status = _call_pointer(b, callee, signature, [i64(number), self.table])
+        status = call_address(b, self.host, signature, [i64(number), self.table])
         following = b.append_basic_block("after.host")
         b.cbranch(b.icmp_unsigned("==", status, i32(0)), following, self.failed)
         b.position_at_end(following)
-
-
-def _call_pointer(
-    b: ir.IRBuilder, callee: ir.Value, signature: ir.FunctionType, args: Sequence[ir.Value]
-) -> ir.Value:
-    """Call a function by address."""
-    instruction = ir.CallInstr(b.block, _Typed(callee, signature), args)
-    b._insert(instruction)
-    return instruction
-
-
-class _Typed:
-    """A pointer with the signature of what it points to, as llvmlite's call instruction wants it."""
-
-    def __init__(self, value: ir.Value, signature: ir.FunctionType):
-        self.value = value
-        self.function_type = signature
-        self.type = value.type
-
-    def get_reference(self) -> str:
-        return self.value.get_reference()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _ProductSpec:
-    """A batch of matrix products (m, k) x (k, n): layouts are strides of (free, contracted) axes."""
-
-    double: bool
-    m: int
-    n: int
-    k: int
-    layout_a: tuple[int, int]
-    layout_c: tuple[int, int]
-    batch: tuple[int, ...]
-    batch_a: tuple[int, ...]
-    batch_c: tuple[int, ...]
-
-    @property
-    def count(self) -> int:
-        return math.prod(self.batch)
 
 
 def _structure(kernel: Kernel, numbers: dict[Variable, int]) -> Any:

@@ -20,6 +20,7 @@ from llvmlite import ir
 from rtfunc.compiler.cpu.arg_reduce import arg_reduce_spec, emit_arg_reduce
 from rtfunc.compiler.cpu.cumulative import cumulative_spec, emit_cumulative
 from rtfunc.compiler.cpu.pooling_derivative import emit_select_and_scatter_add
+from rtfunc.compiler.cpu.product_calls import product_plan
 from rtfunc.compiler.cpu.scatter import emit_scatter, scatter_spec
 from rtfunc.compiler.cpu.sort import emit_sort, sort_scratch_bytes, sort_spec
 from rtfunc.compiler.cpu.window_calls import (
@@ -31,6 +32,7 @@ from rtfunc.compiler.cpu.window_calls import (
     scratch_of,
     select_and_scatter_spec,
 )
+from rtfunc.compiler.schedule import Call
 from rtfunc.core.graph import Equation
 
 
@@ -81,7 +83,10 @@ def native_form(equation: Equation) -> tuple[Template, Any] | None:
     return None if spec is None else (template, spec)
 
 
-def scratch_bytes(equation: Equation) -> int:
-    """Scratch memory that the native form of an equation needs."""
-    found = native_form(equation)
+def scratch_bytes(call: Call) -> int:
+    """Scratch memory that the native form of a call needs."""
+    plan = product_plan(call)
+    if plan is not None:
+        return plan.scratch_bytes
+    found = native_form(call.equation)
     return 0 if found is None else found[0].scratch_bytes(found[1])
