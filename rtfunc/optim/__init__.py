@@ -7,8 +7,8 @@
 
 `optimizers` has the named ones, each a chain of links from `scaling`, `adaptive` and `clipping`;
 `muon`, and `lbfgs` with its `line_search`, stand for themselves. `schedules` and `plateau` have what
-a learning rate can be, `wrappers` optimizers around optimizers, `base` the protocol and settings for
-parts of a tree.
+a learning rate can be, `wrappers` and `loss_scale` optimizers around optimizers, `base` the protocol
+and settings for parts of a tree.
 """
 
 from rtfunc.optim.adaptive import scale_by_adadelta as scale_by_adadelta
