@@ -85,6 +85,12 @@ GROUPS: Mapping[str, Group] = {
         "seconds",
         "Import in a fresh process; staging a function, without compiling it.",
     ),
+    "data": Group(
+        "Data loading",
+        "steady",
+        "seconds",
+        "Time of a batch, shuffled, with two workers; of a training step that is fed by them.",
+    ),
     "memory": Group(
         "Peak memory",
         "peak_memory",
@@ -123,7 +129,7 @@ class Row:
     @property
     def name(self) -> str:
         """How the row is asked for: "mlp", or "memory:mlp" where something else is measured."""
-        plain = self.group in ("compiled", "eager", "start")
+        plain = self.group in ("compiled", "eager", "start", "data")
         return self.workload if plain else f"{self.group}:{self.workload}"
 
 
@@ -162,6 +168,9 @@ ROWS: tuple[Row, ...] = (
     Row("eager", "sum", "sum(x), 8×8"),
     Row("start", "import", "import", limit=0.3),
     Row("start", "trace", "tracing 200 equations", limit=0.010),
+    Row("data", "loader-arrays", "128 rows of 784 float32 in memory", 1.0, ("torch",)),
+    Row("data", "loader-images", "64 PNG files of 32×32, decoded by Pillow", 1.0, ("torch",)),
+    Row("data", "loader-step", "MLP 784-256-10, batch 128, SGD step with its batch"),
     *(Row("memory", name, JITTED[name][0]) for name in ("mlp", "cnn", "transformer")),
     *(
         Row("threads", name, JITTED[name][0])

@@ -1,7 +1,7 @@
 """What the CPU runtime costs: thread pool, calls from Python, compilation, matrix products.
 
 `python -m benchmarks.runtime [section ...]` prints a table for each of the sections `pool`,
-`entry`, `compile`, `load` and `gemm`. PyTorch stands beside where it is installed.
+`entry`, `compile` and `load`. PyTorch stands beside where it is installed.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
-from ctypes import c_float, c_int32, c_int64, c_void_p
+from ctypes import c_int32, c_int64, c_void_p
 
 import numpy as np
 
 from benchmarks import runtime_kernels
-from rtfunc.compiler.cpu import blas, engine, entry, threads
+from rtfunc.compiler.cpu import engine, entry, machine_code, target, threads
 
 # `meet`: both chunks wait for each other, so the time of the call includes the worker's arrival.
 # `nothing`: a body that does no work. `measure` notes the nanoseconds of each of many calls.
@@ -142,7 +142,7 @@ def bench_entry() -> None:
 
 def bench_compile() -> None:
     """Milliseconds of each stage by pass list, and the speed of what comes out."""
-    width = engine.vector_bytes() // 4
+    width = target.vector_bytes() // 4
     rows = 14 if width == 16 else 6
     kernels = {
         "elementwise": runtime_kernels.elementwise(width),
@@ -162,7 +162,7 @@ def bench_compile() -> None:
             numbers = "".join(f"{stage:8.2f}" for stage in stages)
             print(f"  {kernel:12} {pipeline:12} {numbers}   {speed}")
     stored = modules[-1].serialize()
-    loading = min(engine.load_module(stored).timings.link for _ in range(50))
+    loading = min(machine_code.load_module(stored).timings.link for _ in range(50))
     print(f"  load_module from bytes: {loading * 1e3:.2f} ms")
 
 
@@ -177,62 +177,18 @@ import numpy
 numpy_done = time.perf_counter()
 import llvmlite.binding
 llvmlite_done = time.perf_counter()
-from rtfunc.compiler.cpu import blas, engine, entry, threads
+from rtfunc.compiler.cpu import engine, entry, threads
 imported = time.perf_counter()
 threads.load()
 pool = time.perf_counter()
-blas.load()
-library = time.perf_counter()
-steps = (start, numpy_done, llvmlite_done, imported, pool, library)
-names = ("import numpy", "import llvmlite", "import the runtime", "pool", "OpenBLAS")
+steps = (start, numpy_done, llvmlite_done, imported, pool)
+names = ("import numpy", "import llvmlite", "import the runtime", "pool")
 print("   ".join(f"{n} {(b - a) * 1e3:.1f}" for n, a, b in zip(names, steps, steps[1:])))
 """
     print("\nfresh process, ms")
     for _ in range(3):
         result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         print("  " + (result.stdout or result.stderr).strip())
-
-
-def bench_gemm() -> None:
-    """GFLOP/s of float32 products, beside NumPy and PyTorch."""
-    print(f"\nsgemm, GFLOP/s; {blas.description()}, on the pool: {blas.uses_pool()}")
-    sgemm = ctypes.CFUNCTYPE(
-        None,
-        *[c_int32] * 6,
-        c_float,
-        c_void_p,
-        c_int32,
-        c_void_p,
-        c_int32,
-        c_float,
-        c_void_p,
-        c_int32,
-    )(blas.address("cblas_sgemm"))
-    torch = _torch()
-    for n in (64, 256, 1024, 2048):
-        generator = np.random.default_rng(0)
-        a, b = (generator.random((n, n), np.float32) for _ in range(2))
-        c = np.zeros((n, n), np.float32)
-        pointers = [array.ctypes.data for array in (a, b, c)]
-
-        def multiply(n=n, pointers=pointers) -> None:
-            x, y, z = pointers
-            sgemm(101, 111, 111, n, n, n, 1.0, x, n, y, n, 0.0, z, n)
-
-        speeds = []
-        for count in (1, 2):
-            threads.set_num_threads(count)
-            speeds.append((f"rtfunc {count}", _gflops(multiply, n)))
-        np.testing.assert_allclose(c, a @ b, rtol=1e-4)
-        speeds.append(("numpy", _gflops(lambda a=a, b=b, c=c: np.matmul(a, b, out=c), n)))
-        if torch is not None:
-            tensors = [torch.from_numpy(array) for array in (a, b, c)]
-            for count in (1, 2):
-                torch.set_num_threads(count)
-                x, y, z = tensors
-                speed = _gflops(lambda x=x, y=y, z=z: torch.mm(x, y, out=z), n)
-                speeds.append((f"torch {count}", speed))
-        print(f"  n = {n:5}" + "".join(f"   {name} {speed:6.0f}" for name, speed in speeds))
 
 
 def _torch():
@@ -283,22 +239,17 @@ def _nanoseconds(function: Callable[..., object], arguments: tuple[object, ...])
     return min(loop(count, function) for _ in range(5)) - empty
 
 
-def _gflops(function: Callable[[], object], n: int) -> float:
-    return 2 * n**3 / _nanoseconds(function, ())
-
-
 SECTIONS: dict[str, Callable[[], None]] = {
     "pool": bench_pool,
     "entry": bench_entry,
     "compile": bench_compile,
     "load": bench_load,
-    "gemm": bench_gemm,
 }
 
 
 def main() -> None:
-    target = engine.host()
-    print(f"{target.triple}, {target.cpu}, vectors of {target.vector_bytes} bytes")
+    machine = target.host()
+    print(f"{machine.triple}, {machine.cpu}, vectors of {machine.vector_bytes} bytes")
     for name in sys.argv[1:] or SECTIONS:
         SECTIONS[name]()
 

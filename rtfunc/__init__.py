@@ -57,11 +57,13 @@ from rtfunc.transforms.vmap import vmap as vmap
 if TYPE_CHECKING:
     from rtfunc import data as data
     from rtfunc import debug as debug
+    from rtfunc import interoperation as interoperation
     from rtfunc import io as io
     from rtfunc import lax as lax
     from rtfunc import nn as nn
     from rtfunc import optim as optim
     from rtfunc import random as random
+    from rtfunc import scipy as scipy
     from rtfunc import testing as testing
     from rtfunc.core import errors as errors
 
@@ -72,13 +74,18 @@ _lazy = {
     "data": "rtfunc.data",
     "debug": "rtfunc.debug",
     "errors": "rtfunc.core.errors",
+    "interoperation": "rtfunc.interoperation",
     "io": "rtfunc.io",
     "lax": "rtfunc.lax",
     "nn": "rtfunc.nn",
     "optim": "rtfunc.optim",
     "random": "rtfunc.random",
+    "scipy": "rtfunc.scipy",
     "testing": "rtfunc.testing",
 }
+
+# opt_einsum finds these functions in the package that an operand's class is from.
+_for_opt_einsum = ("einsum", "tensordot", "transpose")
 
 remat = checkpoint
 
@@ -88,6 +95,8 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module(_lazy[name])
         globals()[name] = module
         return module
+    if name in _for_opt_einsum:
+        return getattr(numpy, name)
     raise AttributeError(f"module 'rtfunc' has no attribute {name!r}")
 
 

@@ -205,7 +205,7 @@ def _differences(
 
     def at(distance: float) -> list[np.ndarray]:
         moved = [
-            a if t is None else Array((_wide(a) + distance * _wide(t)).astype(a.dtype))
+            a if t is None else Array(np.asarray(_wide(a) + distance * _wide(t), a.dtype))
             for a, t in zip(args, tangents)
         ]
         return [_wide(o) for o in f(*moved)]

@@ -1,14 +1,15 @@
-"""The workloads in rtfunc. Depends on `inputs`."""
+"""The workloads in rtfunc. Depends on `inputs` and `loading`."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import rtfunc as rf
 import rtfunc.numpy as rnp
-from benchmarks.workloads import inputs
-from rtfunc import lax, nn, optim
+from benchmarks.workloads import inputs, loading
+from rtfunc import data, lax, nn, optim
 
 Call = Callable[[], Any]
 wait = rf.block_until_ready
@@ -175,6 +176,41 @@ def trace() -> Call:
     return lambda: rf.make_graph(lambda x: f(x))(x)
 
 
+def loader(dataset: Any, batch: int, mode: str) -> data.DataLoader:
+    return data.DataLoader(
+        dataset,
+        batch,
+        shuffle=True,
+        key=rf.random.key(0),
+        num_workers=loading.WORKERS,
+        worker_mode=mode,
+        persistent_workers=True,
+    )
+
+
+def array_loader() -> Call:
+    return loading.endless(loader(data.ArrayDataset(*loading.rows()), loading.BATCH, "thread"))
+
+
+def image_loader() -> Call:
+    folder = tempfile.TemporaryDirectory()
+    files = loading.ImageFiles(loading.write_images(folder.name, 1500, 32))
+    batch = loading.endless(loader(files, loading.IMAGE_BATCH, "process"))
+    return lambda: (batch(), folder)[0]  # the folder lives as long
+
+
+def fed_step() -> Call:
+    params, *_ = arrays(inputs.mlp(*inputs.PER_EXAMPLE_MLP))
+    batch = array_loader()
+
+    @rf.jit
+    def step(params: Any, x: rf.Array, y: rf.Array) -> Any:
+        gradients = rf.grad(mlp_loss)(params, x, y)
+        return rf.tree.map(lambda p, g: p - inputs.LEARNING_RATE * g, params, gradients)
+
+    return lambda: step(params, *batch())
+
+
 WORKLOADS: dict[str, Callable[[], Call]] = {
     "elementwise": elementwise,
     "elementwise-gradient": elementwise_gradient,
@@ -196,4 +232,7 @@ WORKLOADS: dict[str, Callable[[], Call]] = {
     "matmul-small": on_square(lambda x: x @ x),
     "sum": on_square(rnp.sum),
     "trace": trace,
+    "loader-arrays": array_loader,
+    "loader-images": image_loader,
+    "loader-step": fed_step,
 }

@@ -1,4 +1,4 @@
-"""The workloads in PyTorch, eager or compiled. Depends on `inputs`.
+"""The workloads in PyTorch, eager or compiled. Depends on `inputs` and `loading`.
 
 Training steps change the parameters in place, as PyTorch's users do; the LSTM and the attention are
 PyTorch's own.
@@ -7,14 +7,16 @@ PyTorch's own.
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.utils import data
 
-from benchmarks.workloads import inputs
+from benchmarks.workloads import inputs, loading
 
 Call = Callable[[], Any]
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -173,6 +175,47 @@ def on_square(f: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], Call]:
     return prepare
 
 
+class TensorFiles(loading.ImageFiles):
+    """Images as tensors, which the workers hand over in shared memory."""
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        array, label = super().__getitem__(index)
+        return tensor(array.copy()), label
+
+
+def loader(dataset: Any, batch: int) -> data.DataLoader:
+    return data.DataLoader(
+        dataset, batch, shuffle=True, num_workers=loading.WORKERS, persistent_workers=True
+    )
+
+
+def array_loader() -> Call:
+    dataset = data.TensorDataset(*map(tensor, loading.rows()))
+    return loading.endless(loader(dataset, loading.BATCH))
+
+
+def image_loader() -> Call:
+    folder = tempfile.TemporaryDirectory()
+    files = TensorFiles(loading.write_images(folder.name, 1500, 32))
+    batch = loading.endless(loader(files, loading.IMAGE_BATCH))
+    return lambda: (batch(), folder)[0]  # the folder lives as long
+
+
+def fed_step() -> Call:
+    arrays, *_ = inputs.mlp(*inputs.PER_EXAMPLE_MLP)
+    params = [(parameter(weight), parameter(bias)) for weight, bias in arrays]
+    leaves = list(itertools.chain.from_iterable(params))
+    optimizer = torch.optim.SGD(leaves, inputs.LEARNING_RATE, foreach=True)
+    batch = array_loader()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        mlp_loss(params, *batch()).backward()
+        optimizer.step()
+
+    return step
+
+
 def programs(compiled: Compile) -> dict[str, Callable[[], Call]]:
     """The workloads for which the contestants with a `jit` use it, made by `compiled`."""
     return {
@@ -198,4 +241,7 @@ WORKLOADS: dict[str, Callable[[], Call]] = {
     "index": on_square(lambda x: x[2:5, 1]),
     "matmul-small": on_square(lambda x: x @ x),
     "sum": on_square(torch.sum),
+    "loader-arrays": array_loader,
+    "loader-images": image_loader,
+    "loader-step": fed_step,
 }

@@ -1,19 +1,13 @@
-"""Which backends there are. The native one is imported when the first Graph is compiled.
+"""Which backends there are.
 
-Depends on `core.execution`.
+The native one runs cached programs without the compiler, which is imported when the first Graph has to be
+compiled. Depends on `native`, `core.execution`.
 """
 
 from __future__ import annotations
 
-import importlib
+from rtfunc.compiler.native import compile_graph
+from rtfunc.core.execution import executors, set_default_backend
 
-from rtfunc.core.execution import Executable, executors, set_default_backend
-from rtfunc.core.graph import Graph
-
-
-def _native(graph: Graph) -> Executable:
-    return importlib.import_module("rtfunc.compiler.native").compile_graph(graph)
-
-
-executors["native"] = _native
+executors["native"] = compile_graph
 set_default_backend("native")

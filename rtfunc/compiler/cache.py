@@ -12,12 +12,19 @@ Depends on the standard library alone.
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
 import os
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+try:  # hashlib loads OpenSSL, which takes longer than all else that a cached program needs
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MAGIC = b"RTFC\x01\n"
 _DIGEST_SIZE = 16
@@ -37,7 +44,7 @@ def content_key(*parts: str | bytes) -> str:
     >>> content_key("ab", "c") == content_key("a", "bc")
     False
     """
-    digest = hashlib.blake2b(digest_size=32)
+    digest = blake2b(digest_size=32)
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8, "little"))
@@ -52,21 +59,28 @@ def default_folder() -> Path:
     That is `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on
     Windows.
     """
+    from pathlib import Path
+
+    return Path(_default_folder())
+
+
+def _default_folder() -> str:
     if chosen := os.environ.get("RTFUNC_CACHE_DIR"):
-        return Path(chosen)
+        return chosen
     if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "rtfunc"
+        return os.path.join(base, "rtfunc")
     if sys.platform == "darwin":
-        return Path("~/Library/Caches/rtfunc").expanduser()
+        return os.path.expanduser("~/Library/Caches/rtfunc")
     if sys.platform == "win32" and (base := os.environ.get("LOCALAPPDATA")):
-        return Path(base) / "rtfunc" / "cache"
-    return Path("~/.cache/rtfunc").expanduser()
+        return os.path.join(base, "rtfunc", "cache")
+    return os.path.expanduser("~/.cache/rtfunc")
 
 
 class DiskCache:
     """A folder of entries, bounded in size; the entries not used for longest go first.
 
     Example:
+        >>> import tempfile
         >>> cache = DiskCache(tempfile.mkdtemp())
         >>> key = content_key("source", "options")
         >>> cache.get(key) is None
@@ -83,27 +97,30 @@ class DiskCache:
             folder: the folder; `default_folder()` when None.
             max_bytes: size of all entries together above which old ones are removed, bytes.
         """
-        self._folder = Path(folder) if folder is not None else default_folder()
+        self._folder = os.fspath(folder) if folder is not None else _default_folder()
         self._max_bytes = max_bytes
         self._writes = 0
 
     @property
     def folder(self) -> Path:
         """The folder of the entries."""
-        return self._folder
+        from pathlib import Path
+
+        return Path(self._folder)
 
     def get(self, key: str) -> bytes | None:
         """The content stored under `key`, or None where none is whole; marks it as used."""
         path = self._path(key)
         try:
-            data = path.read_bytes()
+            with open(path, "rb") as file:
+                data = file.read()
         except OSError:
             return None
         header = len(_MAGIC) + _DIGEST_SIZE
         content = data[header:]
         if data[:header] != _MAGIC + _checksum(key, content):
             with contextlib.suppress(OSError):
-                path.unlink()
+                os.unlink(path)
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
@@ -114,9 +131,10 @@ class DiskCache:
         path = self._path(key)
         temporary = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-            with os.fdopen(descriptor, "wb") as file:
+            folder = os.path.dirname(path)
+            os.makedirs(folder, exist_ok=True)
+            temporary = os.path.join(folder, f".new-{os.getpid()}-{os.urandom(8).hex()}")
+            with open(temporary, "xb") as file:
                 file.write(_MAGIC + _checksum(key, content) + content)
             os.replace(temporary, path)
         except OSError:
@@ -139,7 +157,7 @@ class DiskCache:
     def remove(self, key: str) -> None:
         """Remove the entry under `key`, if there is one."""
         with contextlib.suppress(OSError):
-            self._path(key).unlink()
+            os.unlink(self._path(key))
 
     def evict(self) -> None:
         """Remove the entries that were used longest ago until the rest fits into three quarters of
@@ -149,7 +167,7 @@ class DiskCache:
         left more than an hour ago go too.
         """
         entries, total, newest = [], 0, 0.0
-        for path in self._folder.glob("??/*"):
+        for path in self.folder.glob("??/*"):
             try:
                 status = path.stat()
             except OSError:
@@ -169,11 +187,22 @@ class DiskCache:
                 path.unlink()
                 surplus -= size
 
-    def _path(self, key: str) -> Path:
-        return self._folder / key[:2] / f"{key}{_SUFFIX}"
+    def _path(self, key: str) -> str:
+        return os.path.join(self._folder, key[:2], f"{key}{_SUFFIX}")
+
+
+def user_cache() -> DiskCache:
+    """The cache in `default_folder()`."""
+    return _cache_in(_default_folder())
+
+
+@functools.cache
+def _cache_in(folder: str) -> DiskCache:
+    """One object for each folder: it counts the writes after which the folder is measured."""
+    return DiskCache(folder)
 
 
 def _checksum(key: str, content: bytes) -> bytes:
-    digest = hashlib.blake2b(key.encode(), digest_size=_DIGEST_SIZE)
+    digest = blake2b(key.encode(), digest_size=_DIGEST_SIZE)
     digest.update(content)
     return digest.digest()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Atom, Equation, Graph, Variable
@@ -20,16 +21,6 @@ from rtfunc.ops.arithmetic import mul_p
 from rtfunc.ops.convert import convert_element_type_p
 from rtfunc.ops.reduce import reduce_sum_p
 from rtfunc.ops.shape import reshape_p, transpose_p
-
-
-def called_graph(equation: Equation) -> Graph | None:
-    """The Graph that an equation merely calls, if that is what it does."""
-    name, params = equation.primitive.name, equation.params
-    if name in ("jit_call", "checkpoint_call"):
-        return params["graph"]
-    if name == "custom_call":
-        return params["call"].graph
-    return None
 
 
 def inline_calls(graph: Graph) -> Graph:

@@ -1,7 +1,7 @@
 """The native backend: Graphs as executables on the CPU.
 
-`compile_graph` lowers, prints and compiles a Graph, or takes the machine code from the disk cache;
-the `Executable` calls it with the buffers of Arrays. Depends on `lowered`, `cpu`.
+`compile_graph` takes the machine code of a Graph from the disk cache, or has it made (`translation`); the
+`Executable` calls it with the buffers of Arrays. Depends on `stored_program`, `graph_key`, `cpu.entry`.
 """
 
 from __future__ import annotations
@@ -11,29 +11,27 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rtfunc.compiler.buffers import SMALL_BYTES, new_buffer
-from rtfunc.compiler.cpu import engine, threads
+from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.cpu.entry import make_entry
-from rtfunc.compiler.cpu.program import HostCall, print_program
-from rtfunc.compiler.cpu.templates import scratch_bytes
-from rtfunc.compiler.inspect import (
-    CostAnalysis,
-    MemoryAnalysis,
-    cost_analysis,
-    format_program,
-    memory_analysis,
-)
-from rtfunc.compiler.lowered import Lowered, lower
-from rtfunc.compiler.memory import ALIGNMENT
+from rtfunc.compiler.cpu.machine_code import InvalidModuleError
+from rtfunc.compiler.cpu.target import host
+from rtfunc.compiler.fingerprint import source_fingerprint
+from rtfunc.compiler.graph_key import graph_key
+from rtfunc.compiler.stored_program import StoredProgram
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.core.graph import Graph
+from rtfunc.core.graph import Equation, Graph
 from rtfunc.core.trace import use_trace
 
+if TYPE_CHECKING:
+    from rtfunc.compiler.translation import Translation
+
+_ALIGNMENT = 64
 _HostFunction = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p)
 
 
@@ -62,65 +60,98 @@ class Executable:
 
     def __init__(self, graph: Graph):
         self.graph = graph
-        start = time.perf_counter()
-        self.lowered: Lowered = lower(graph, scratch_bytes)
-        lowered_at = time.perf_counter()
-        threads.load()
-        printed = print_program(self.lowered, engine.vector_bytes())
-        self.text = str(printed.module)
-        printed_at = time.perf_counter()
-        self.module = engine.compile_cached(self.text)
-        timings = self.module.timings
-        self.stats = CompileStats(
-            lowered_at - start,
-            printed_at - lowered_at,
-            timings.parse,
-            timings.passes,
-            timings.codegen,
-            timings.link,
-            len(self.lowered.program.steps),
-            printed.kernels,
-            not timings.codegen,
-        )
-        self.hosts = printed.hosts
-        self._constants = [np.ascontiguousarray(np.asarray(c)) for c in printed.constants]
+        self._translation: Translation | None = None
+        program = self._compiled()
+        self.module, self.arena_bytes = program.module, program.arena_bytes
+        self._constants = program.constants
+        self.hosts = program.hosts
         self._outs = [
             (np.empty if a.size * a.dtype.itemsize < SMALL_BYTES else new_buffer, a.shape, a.dtype)
             for a in graph.out_avals
         ]
         self._weak = [a.weak_type for a in graph.out_avals]
-        self.arena_bytes = printed.arena_bytes
         self._arenas: list[tuple[np.ndarray, int]] = []
         self._failures: dict[int, BaseException] = {}
         # ctypes makes this a C function, which takes the GIL when it is called.
-        self._host = _HostFunction(_host_runner(printed.hosts, self._failures))
+        self._host = _HostFunction(_host_runner(self.hosts, self._failures))
         address = ctypes.cast(self._host, ctypes.c_void_p).value or 0
-        self._tail = [address if printed.hosts else 0]
+        self._tail = [address if self.hosts else 0]
         self._entry = make_entry(
             self.module.address("program"),
             len(graph.inputs) + len(self._constants) + len(self._outs) + 2,
             keep=self.module,
         )
 
+    def _compiled(self) -> StoredProgram:
+        """The program, from the disk cache where it has it."""
+        start = time.perf_counter()
+        digest = graph_key(self.graph)
+        key = content_key("program", digest or "", host().fingerprint, source_fingerprint())
+        stored = user_cache().get(key) if digest else None
+        if stored is not None:
+            try:
+                program = StoredProgram.load(stored)
+            except InvalidModuleError:
+                user_cache().remove(key)
+            else:
+                link = time.perf_counter() - start
+                self.stats = CompileStats(
+                    0.0, 0.0, 0.0, 0.0, 0.0, link, program.steps, program.kernels, True
+                )
+                return program
+        translation = self.translation
+        module = translation.compile()
+        printed, timings = translation.printed, module.timings
+        constants = [np.ascontiguousarray(np.asarray(c)) for c in printed.constants]
+        program = StoredProgram(
+            module,
+            constants,
+            printed.arena_bytes,
+            translation.steps,
+            printed.kernels,
+            printed.hosts,
+        )
+        self.stats = CompileStats(
+            translation.lower_seconds,
+            translation.print_seconds,
+            timings.parse,
+            timings.passes,
+            timings.codegen,
+            timings.link,
+            program.steps,
+            program.kernels,
+            not timings.codegen,
+        )
+        if digest and not printed.hosts:
+            user_cache().put(key, program.dump())
+        return program
+
+    @property
+    def translation(self) -> Translation:
+        """The steps and the LLVM code of the program; made now if the program came from the cache."""
+        if self._translation is None:
+            self._translation = translate(self.graph)
+        return self._translation
+
     def as_text(self, stage: str) -> str:
         """The program as text: its "kernels", "llvm" code or "asm"."""
         if stage == "kernels":
-            return format_program(self.lowered)
+            return self.translation.as_kernels()
         if stage == "llvm":
-            return self.text
+            return self.translation.text
         if stage == "asm":
-            return engine.compile_module(self.text).as_asm()
+            return self.translation.as_assembly()
         raise ArgumentError(
             at_user_line(f"as_text shows 'graph', 'kernels', 'llvm' or 'asm', not {stage!r}.")
         )
 
-    def memory_analysis(self) -> MemoryAnalysis:
+    def memory_analysis(self) -> Any:
         """Memory of one call."""
-        return memory_analysis(self.lowered, sum(c.nbytes for c in self._constants))
+        return self.translation.memory_analysis(sum(c.nbytes for c in self._constants))
 
-    def cost_analysis(self) -> CostAnalysis:
+    def cost_analysis(self) -> Any:
         """Operations and memory traffic of one call."""
-        return cost_analysis(self.lowered)
+        return self.translation.cost_analysis()
 
     def __call__(self, args: Sequence[Array]) -> list[Array]:
         """Run on Arrays of the Graph's input types."""
@@ -147,13 +178,13 @@ class Executable:
 
 def _new_arena(size: int) -> tuple[np.ndarray, int]:
     """Memory for one call's arena, and the first address in it that a vector register likes."""
-    memory = new_buffer((size + ALIGNMENT,), np.dtype(np.uint8))
+    memory = new_buffer((size + _ALIGNMENT,), np.dtype(np.uint8))
     address = memory.ctypes.data
-    return memory, address + -address % ALIGNMENT
+    return memory, address + -address % _ALIGNMENT
 
 
 def _host_runner(
-    hosts: Sequence[HostCall], failures: dict[int, BaseException]
+    hosts: Sequence[Equation], failures: dict[int, BaseException]
 ) -> Callable[[int, int], int]:
     """What compiled code calls for the steps that Python runs; 1 if one raised."""
 
@@ -168,8 +199,7 @@ def _host_runner(
     return run
 
 
-def _run_equation(call: HostCall, pointers: int) -> None:
-    equation = call.equation
+def _run_equation(equation: Equation, pointers: int) -> None:
     avals = [a.aval for a in (*equation.inputs, *equation.outputs)]
     addresses = (ctypes.c_void_p * len(avals)).from_address(pointers)
     views = [_view(address or 0, aval) for address, aval in zip(addresses, avals)]
@@ -189,6 +219,13 @@ def _view(address: int, aval: Any) -> np.ndarray:
         return np.empty(aval.shape, aval.dtype)
     memory = (ctypes.c_char * size).from_address(address)
     return np.frombuffer(memory, np.uint8).view(aval.dtype).reshape(aval.shape)
+
+
+def translate(graph: Graph) -> Translation:
+    """The Graph as LLVM code. The compiler is imported here: cached programs do without it."""
+    from rtfunc.compiler.translation import translate
+
+    return translate(graph)
 
 
 def compile_graph(graph: Graph) -> Executable:

@@ -51,30 +51,27 @@ class DataLoader:
     epoch e has the order drawn from `rtfunc.random.fold_in(key, e)`. The batches and their order
     are the same for any number and kind of workers.
 
-    Args:
-        dataset: anything with `__len__` and `__getitem__`; or a stream (`rtfunc.data.iterable` or
-        any
-            iterable object), which takes no sampler and no `shuffle`.
-        batch_size: items in a batch; the last batch may have fewer. shuffle: read the items in
-        random order. Needs `key`. key: uint32[2], as made by `rtfunc.random.key(seed)`. sampler:
-        the order of the items: a sampler of `rtfunc.data` or an iterable of indices. batch_sampler:
-        the batches of indices, in place of all arguments above and `drop_last`. drop_last: leave
-        out a last batch that is not full. collate: a function from a list of items to a batch;
-        `default_collate` if None. Arrays that it
-            returns belong to the loader, except views of other arrays, which are copied.
-        num_workers: workers that make batches ahead of time; with 0 each is made when it is asked
-        for. worker_mode: "thread" for work that releases the GIL (NumPy, decoding, reading files);
-        "process"
-            for datasets that compute in Python. These must be picklable: classes and functions at
-            module level, and the program's start under `if __name__ == "__main__":`.
-        prefetch: for each worker, how many batches may be under way or waiting to be used.
-        device: where the Arrays lie: "cpu" (the default), "gpu" or a Device.
-        convert: a function from a batch of NumPy arrays to what the loader yields, called in the
-            consumer's thread, in place of the conversion to Arrays: `lambda batch: batch` keeps
-            NumPy.
-        persistent_workers: keep worker processes for the next epoch, with the dataset as it was
-        when
-            they started; `close` ends them.
+    Arguments:
+      dataset: anything with `__len__` and `__getitem__`; or a stream (`rtfunc.data.iterable` or any
+        iterable object), which takes no sampler and no `shuffle`.
+      batch_size: items in a batch; the last batch may have fewer.
+      shuffle: read the items in random order. Needs `key`.
+      key: uint32[2], as made by `rtfunc.random.key(seed)`.
+      sampler: the order of the items: a sampler of `rtfunc.data` or an iterable of indices.
+      batch_sampler: the batches of indices, in place of all arguments above and `drop_last`.
+      drop_last: leave out a last batch that is not full.
+      collate: a function from a list of items to a batch; `default_collate` if None. Arrays that it
+        returns belong to the loader, except views of other arrays, which are copied.
+      num_workers: workers that make batches ahead of time; with 0 each is made when it is asked for.
+      worker_mode: "thread" for work that releases the GIL (NumPy, decoding, reading files);
+        "process" for datasets that compute in Python. These must be picklable: classes and functions
+        at module level, and the program's start under `if __name__ == "__main__":`.
+      prefetch: for each worker, how many batches may be under way or waiting to be used.
+      device: where the Arrays lie: "cpu" (the default), "gpu" or a Device.
+      convert: a function from a batch of NumPy arrays to what the loader yields, called in the
+        consumer's thread, in place of the conversion to Arrays: `lambda batch: batch` keeps NumPy.
+      persistent_workers: keep worker processes for the next epoch, with the dataset as it was when
+        they started; `close` ends them.
 
     An exception in the dataset is raised where the loop waits for that batch, with the item's index
     and the worker as notes. Workers end with the iteration: at its end, when the loop is left in

@@ -2,7 +2,7 @@
 
 A codec trusts nothing that a file says about itself. `Source` gives random access which never reads
 past the end, and `Budget` bounds what a small file may make its reader allocate. `atomic_write`
-replaces a file as a whole or not at all. Depends on NumPy only.
+replaces a file as a whole or not at all. Depends on `core.errors`.
 """
 
 import contextlib
@@ -11,16 +11,19 @@ import os
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
+from rtfunc.core.errors import DtypeError, RtfuncError, at_user_line
+
 PathLike = str | os.PathLike[str]
 
 
-class FileFormatError(ValueError):
+class FileFormatError(RtfuncError, ValueError):
     """A file is damaged, of another format, or asks for something that the reader refuses.
 
     The message names the file and what was found in it.
@@ -134,7 +137,7 @@ def open_source(path_or_file: PathLike | IO[bytes], *, mmap: bool) -> Iterator[S
     Raises:
         FileFormatError: what the reading raised, with the name.
         OSError: the file cannot be opened or read.
-        TypeError: neither a path nor a binary file.
+        DtypeError: neither a path nor a binary file.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(path_or_file, str | os.PathLike):
@@ -151,9 +154,11 @@ def open_source(path_or_file: PathLike | IO[bytes], *, mmap: bool) -> Iterator[S
 
 def _file_name(file: Any) -> str:
     if not (hasattr(file, "read") and hasattr(file, "seek")):
-        raise TypeError(f"expected a path or an open binary file, not {type(file).__name__}")
+        raise DtypeError(
+            at_user_line(f"expected a path or an open binary file, not {type(file).__name__}")
+        )
     if not isinstance(file.read(0), bytes):
-        raise TypeError("the file must be opened in binary mode")
+        raise DtypeError(at_user_line("the file must be opened in binary mode"))
     name = getattr(file, "name", None)
     return name if isinstance(name, str) else f"<{type(file).__name__}>"
 
@@ -176,19 +181,53 @@ def atomic_write(path_or_file: PathLike | IO[bytes]) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, path_or_file)
         return
     target = Path(os.path.realpath(path_or_file))
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}{_TEMPORARY}")
     try:
         with open(temporary, "xb") as file:
+            _lock(file)
             if target.exists():
                 os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
+            os.utime(temporary)  # its lock ends here: fresh again, for `remove_stale`
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _flush_folder(target.parent)
+
+
+def remove_stale(folder: PathLike, prefix: str) -> None:
+    """Remove what `atomic_write` of files whose names begin with `prefix` left when it was killed.
+
+    A file that is being written is locked by its process, also by one on another machine where the
+    file system knows locks; the lock goes with the process. What is younger than a minute stays in
+    any case, since a file is not locked in the moment in which it is made.
+    """
+    for path in Path(folder).glob(f".{prefix}*{_TEMPORARY}"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _FRESH:
+                with open(path, "rb") as file:
+                    if _lock(file):
+                        path.unlink()
+
+
+_TEMPORARY = ".tmp"
+_FRESH = 60.0  # seconds
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Take the lock of an open file, if nobody has it and the system has locks (not Windows)."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _flush_folder(folder: Path) -> None:

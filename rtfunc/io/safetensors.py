@@ -4,9 +4,10 @@ A file is the length of the header as 8 bytes, the header, and the tensors' byte
 JSON: for each name a dtype, a shape, and where the bytes begin and end. Nothing in it can be
 executed, and every byte of the data belongs to one tensor exactly.
 Reference: https://github.com/huggingface/safetensors, its README, section "Format".
-Depends on NumPy and ml_dtypes only.
+Depends on `files`.
 """
 
+import hashlib
 import json
 import math
 import struct
@@ -17,6 +18,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from rtfunc.core.errors import ArgumentError, DtypeError, at_user_line
 from rtfunc.io.files import (
     FileFormatError,
     PathLike,
@@ -33,6 +35,12 @@ from rtfunc.io.files import (
 _MAX_HEADER = 100_000_000
 _MAX_DIMENSIONS = 64
 _METADATA = "__metadata__"
+
+# The checksum stands in the metadata, and is taken over the file with zeros in its place.
+_CHECKSUM = "checksum"
+_CHECKSUM_BYTES = 16
+_NO_CHECKSUM = "0" * (2 * _CHECKSUM_BYTES)
+_CHUNK = 1 << 22
 
 # In the order of the reference implementation, which lays out tensors by it, the last first.
 _DTYPES: dict[str, np.dtype] = {
@@ -63,20 +71,24 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _RANK = {name: rank for rank, name in enumerate(_DTYPES)}
 
 
-def read(path: PathLike, mmap: bool = True) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read(
+    path: PathLike, mmap: bool = True, verify: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Read all tensors of a file.
 
     Args:
         path: the file.
         mmap: let the arrays share the memory-mapped file, which is then read where and when they
             are looked at, and must not be changed meanwhile; otherwise each is read into memory.
+        verify: compare the whole file with the checksum that `write` has put into its metadata.
 
     Returns:
         The tensors by name in the order of the header, as read-only arrays, and the metadata.
 
     Raises:
         FileFormatError: the file is not a safetensors file or is damaged, as the specification
-            defines it, or has a dtype that NumPy and ml_dtypes do not.
+            defines it, or has a dtype that NumPy and ml_dtypes do not; or `verify` is asked for and
+            the checksum is missing or another.
         OSError: the file cannot be opened or read.
 
     Example:
@@ -93,11 +105,43 @@ def read(path: PathLike, mmap: bool = True) -> tuple[dict[str, np.ndarray], dict
         metadata = _checked_metadata(header.pop(_METADATA, None))
         entries = {name: _checked_entry(name, entry) for name, entry in header.items()}
         _check_layout(entries, source.size - start)
+        if verify:
+            _check_checksum(source, metadata.get(_CHECKSUM))
         arrays = {
             name: _read_array(source, dtype, shape, start + first)
             for name, (dtype, shape, first, _) in entries.items()
         }
         return arrays, metadata
+
+
+def read_metadata(path: PathLike) -> dict[str, str]:
+    """Read the metadata of a file, without its tensors.
+
+    Raises:
+        FileFormatError: the header is damaged.
+        OSError: the file cannot be opened or read.
+    """
+    with open_source(path, mmap=False) as source:
+        header, _ = _read_header(source)
+        return _checked_metadata(header.get(_METADATA))
+
+
+def _check_checksum(source: Source, recorded: str | None) -> None:
+    if recorded is None:
+        raise FileFormatError("the file has no checksum")
+    digest = hashlib.blake2b(digest_size=_CHECKSUM_BYTES)
+    (length,) = struct.unpack("<Q", source.read(0, 8))
+    header = source.read(0, 8 + length)
+    digest.update(header.replace(_checksum_entry(recorded), _checksum_entry(_NO_CHECKSUM), 1))
+    for first in range(8 + length, source.size, _CHUNK):
+        digest.update(source.read(first, min(_CHUNK, source.size - first)))
+    if digest.hexdigest() != recorded:
+        raise FileFormatError("the checksum does not match: the file is damaged")
+
+
+def _checksum_entry(value: str) -> bytes:
+    """The checksum as the header has it; in a text of the user the quotes would be escaped."""
+    return json.dumps({_CHECKSUM: value}, separators=(",", ":"))[1:-1].encode()
 
 
 def _read_header(source: Source) -> tuple[dict[str, Any], int]:
@@ -203,7 +247,10 @@ def _read_array(source: Source, dtype: np.dtype, shape: tuple[int, ...], offset:
 
 
 def write(
-    tensors: Mapping[str, np.ndarray], path: PathLike, metadata: Mapping[str, str] | None = None
+    tensors: Mapping[str, np.ndarray],
+    path: PathLike,
+    metadata: Mapping[str, str] | None = None,
+    checksum: bool = False,
 ) -> None:
     """Write arrays to a file, which is replaced atomically.
 
@@ -214,11 +261,12 @@ def write(
             share memory are written each for itself, since the format knows no sharing.
         path: the file.
         metadata: any text that shall go with them.
+        checksum: add an entry "checksum" to the metadata, for `read` to verify.
 
     Raises:
-        TypeError: a name is not a str, a tensor is not an array, its dtype has no place in the
+        DtypeError: a name is not a str, a tensor is not an array, its dtype has no place in the
             format, or the metadata is not text.
-        ValueError: a tensor has the name "__metadata__", or the names are too long for a header.
+        ArgumentError: a tensor has the name "__metadata__", or the names are too long for a header.
         OSError: the file cannot be written.
 
     Example:
@@ -233,10 +281,11 @@ def write(
     names = {name: _dtype_name(name, array) for name, array in tensors.items()}
     order = sorted(tensors, key=lambda name: (-_RANK[names[name]], name.encode()))
     header: dict[str, Any] = {}
-    if metadata is not None:
-        if any(type(text) is not str for item in metadata.items() for text in item):
-            raise TypeError("the metadata must map str to str")
-        header[_METADATA] = dict(sorted(metadata.items()))
+    if metadata is not None or checksum:
+        text = {**(metadata or {}), **({_CHECKSUM: _NO_CHECKSUM} if checksum else {})}
+        if any(type(part) is not str for item in text.items() for part in item):
+            raise DtypeError(at_user_line("the metadata must map str to str"))
+        header[_METADATA] = dict(sorted(text.items()))
     position = 0
     for name in order:
         end = position + tensors[name].nbytes
@@ -246,21 +295,34 @@ def write(
     data = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     data += b" " * (-len(data) % 8)
     if len(data) > _MAX_HEADER:
-        raise ValueError(f"the header of {len(data)} bytes exceeds the limit of {_MAX_HEADER}")
+        raise ArgumentError(
+            at_user_line(f"the header of {len(data)} bytes exceeds the limit of {_MAX_HEADER}")
+        )
+    head = struct.pack("<Q", len(data)) + data
+    if checksum:
+        digest = hashlib.blake2b(head, digest_size=_CHECKSUM_BYTES)
+        for name in order:
+            digest.update(little_endian_bytes(tensors[name]))
+        entry = _checksum_entry(digest.hexdigest())
+        head = head.replace(_checksum_entry(_NO_CHECKSUM), entry, 1)
     with atomic_write(path) as file:
-        file.write(struct.pack("<Q", len(data)) + data)
+        file.write(head)
         for name in order:
             file.write(little_endian_bytes(tensors[name]))
 
 
 def _dtype_name(name: Any, array: Any) -> str:
     if type(name) is not str:
-        raise TypeError(f"the name of a tensor must be a str, not {name!r:.50}")
+        raise DtypeError(at_user_line(f"the name of a tensor must be a str, not {name!r:.50}"))
     if name == _METADATA:
-        raise ValueError(f"a tensor cannot have the name {_METADATA!r}")
+        raise ArgumentError(at_user_line(f"a tensor cannot have the name {_METADATA!r}"))
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"the tensor {name!r} is a {type(array).__name__}, not an array")
+        raise DtypeError(
+            at_user_line(f"the tensor {name!r} is a {type(array).__name__}, not an array")
+        )
     dtype = array.dtype.newbyteorder("=")
     if dtype not in _NAMES:
-        raise TypeError(f"the tensor {name!r} has the dtype {dtype}, which the format has not")
+        raise DtypeError(
+            at_user_line(f"the tensor {name!r} has the dtype {dtype}, which the format has not")
+        )
     return _NAMES[dtype]

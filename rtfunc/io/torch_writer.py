@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
+from rtfunc.core.errors import ArgumentError, DtypeError, at_user_line
 from rtfunc.io.files import PathLike, atomic_write, little_endian_bytes
 from rtfunc.io.torch_dtypes import NAME_OF_DTYPE, STORAGE_OF_DTYPE
 from rtfunc.io.zip_archive import ALIGNMENT, ZipWriter
@@ -36,8 +37,8 @@ def write(object: Any, path_or_file: PathLike | IO[bytes]) -> None:
         path_or_file: a path, or a file open for binary writing.
 
     Raises:
-        TypeError: the object holds something else; the message says where.
-        ValueError: a container contains itself, or nesting is deeper than 200.
+        DtypeError: the object holds something else; the message says where.
+        ArgumentError: a container contains itself, or nesting is deeper than 200.
         OSError: the file cannot be written.
 
     Example:
@@ -154,7 +155,7 @@ class _PicklePrinter:
         else:
             length = value.bit_length() // 8 + 1
             if length > _MAX_INTEGER_BYTES:
-                raise ValueError(f"an integer of {length} bytes cannot be written")
+                raise ArgumentError(at_user_line(f"an integer of {length} bytes cannot be written"))
             self._put(b"\x8a", bytes([length]), value.to_bytes(length, "little", signed=True))
 
     def _float(self, value: float) -> None:
@@ -304,23 +305,29 @@ def _collect_arrays(value: Any, arrays: dict[int, np.ndarray], where: str, path:
     """
     kind = _kind_of(value)
     if kind not in _PRINTERS:
-        raise TypeError(f"cannot write {where}, a {type(value).__name__}")
+        raise DtypeError(at_user_line(f"cannot write {where}, a {type(value).__name__}"))
     if kind in (np.ndarray, np.generic, np.dtype):
         dtype = value if isinstance(value, np.dtype) else value.dtype
         if dtype.newbyteorder("=") not in NAME_OF_DTYPE:
-            raise TypeError(f"cannot write {where}: PyTorch has no dtype for {dtype}")
+            raise DtypeError(
+                at_user_line(f"cannot write {where}: PyTorch has no dtype for {dtype}")
+            )
         if kind is np.ndarray:
             arrays[id(value)] = cast(np.ndarray, value)
     elif kind in (dict, OrderedDict, list, tuple):
         if id(value) in path:
-            raise ValueError(f"cannot write {where}: it contains itself")
+            raise ArgumentError(at_user_line(f"cannot write {where}: it contains itself"))
         if len(path) >= _MAX_DEPTH:
-            raise ValueError(f"cannot write an object that nests deeper than {_MAX_DEPTH}")
+            raise ArgumentError(
+                at_user_line(f"cannot write an object that nests deeper than {_MAX_DEPTH}")
+            )
         path.append(id(value))
         if isinstance(value, dict):
             for key, item in value.items():
                 if _kind_of(key) in (np.ndarray, np.generic):
-                    raise TypeError(f"cannot write a {type(key).__name__} as a key in {where}")
+                    raise DtypeError(
+                        at_user_line(f"cannot write a {type(key).__name__} as a key in {where}")
+                    )
                 _collect_arrays(key, arrays, f"the key {key!r:.50} of {where}", path)
                 _collect_arrays(item, arrays, f"{where}[{key!r:.50}]", path)
         else:

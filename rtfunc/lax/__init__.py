@@ -1,5 +1,6 @@
 """Structured control flow and the primitives as functions, under the names of `jax.lax`."""
 
+from rtfunc.lax import linalg as linalg
 from rtfunc.lax.branches import cond as cond
 from rtfunc.lax.branches import switch as switch
 from rtfunc.lax.loops import fori_loop as fori_loop

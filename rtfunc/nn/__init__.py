@@ -13,6 +13,8 @@ made by a call (`dense(64)`, `dropout(0.2)`, `max_pool(2)`); **combinators** tak
 combinators take in the place of layers. `nn.functional` has the plain function beneath every layer.
 """
 
+from rtfunc.io.state_dict import load_state_dict as load_state_dict
+from rtfunc.io.state_dict import state_dict as state_dict
 from rtfunc.nn import functional as functional
 from rtfunc.nn import initializers as initializers
 from rtfunc.nn import models as models
@@ -125,8 +127,6 @@ from rtfunc.nn.recurrent_cells import gru_cell as gru_cell
 from rtfunc.nn.recurrent_cells import lstm_cell as lstm_cell
 from rtfunc.nn.recurrent_cells import rnn_cell as rnn_cell
 from rtfunc.nn.resizing import upsample as upsample
-from rtfunc.nn.state_dict import load_state_dict as load_state_dict
-from rtfunc.nn.state_dict import state_dict as state_dict
 from rtfunc.nn.summary import Summary as Summary
 from rtfunc.nn.summary import summary as summary
 from rtfunc.nn.transformers import transformer as transformer

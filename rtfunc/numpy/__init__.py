@@ -13,7 +13,9 @@ Array(2.5708966, dtype=float32)
 
 # ruff: noqa: I001  (one block per module, in the order of subjects)
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
 from rtfunc.core.array import Array as Array
 from rtfunc.core.array import install_namespace
@@ -327,6 +329,9 @@ from rtfunc.numpy.index_expressions import (
 )
 from rtfunc.numpy.index_update import (
     IndexUpdater as IndexUpdater,
+    fill_diagonal as fill_diagonal,
+    place as place,
+    put as put,
 )
 from rtfunc.numpy.indexing import (
     choose as choose,
@@ -347,14 +352,17 @@ from rtfunc.numpy.contraction import (
     inner as inner,
     kron as kron,
     matmul as matmul,
+    matvec as matvec,
     outer as outer,
     tensordot as tensordot,
     trace as trace,
     vdot as vdot,
     vecdot as vecdot,
+    vecmat as vecmat,
 )
 from rtfunc.numpy.einstein import (
     einsum as einsum,
+    einsum_path as einsum_path,
 )
 from rtfunc.numpy.positions import (
     argwhere as argwhere,
@@ -378,19 +386,140 @@ from rtfunc.numpy.sets import (
     UniqueAll as UniqueAll,
     UniqueCounts as UniqueCounts,
     UniqueInverse as UniqueInverse,
+    intersect1d as intersect1d,
     isin as isin,
+    setdiff1d as setdiff1d,
+    setxor1d as setxor1d,
+    union1d as union1d,
     unique as unique,
     unique_all as unique_all,
     unique_counts as unique_counts,
     unique_inverse as unique_inverse,
     unique_values as unique_values,
 )
+from rtfunc.numpy.index_tricks import (
+    c_ as c_,
+    diag_indices as diag_indices,
+    diag_indices_from as diag_indices_from,
+    index_exp as index_exp,
+    iterable as iterable,
+    mask_indices as mask_indices,
+    ndim as ndim,
+    r_ as r_,
+    s_ as s_,
+    shape as shape,
+    size as size,
+    tril_indices as tril_indices,
+    tril_indices_from as tril_indices_from,
+    triu_indices as triu_indices,
+    triu_indices_from as triu_indices_from,
+)
+from rtfunc.numpy.calculus import (
+    diff as diff,
+    ediff1d as ediff1d,
+    gradient as gradient,
+    interp as interp,
+    trapezoid as trapezoid,
+    unwrap as unwrap,
+)
+from rtfunc.numpy.quantiles import (
+    median as median,
+    nanmedian as nanmedian,
+    nanpercentile as nanpercentile,
+    nanquantile as nanquantile,
+    percentile as percentile,
+    quantile as quantile,
+)
+from rtfunc.numpy.covariance import (
+    corrcoef as corrcoef,
+    cov as cov,
+)
+from rtfunc.numpy.histograms import (
+    bincount as bincount,
+    histogram as histogram,
+    histogram2d as histogram2d,
+    histogram_bin_edges as histogram_bin_edges,
+    histogramdd as histogramdd,
+)
+from rtfunc.numpy.filters import (
+    convolve as convolve,
+    correlate as correlate,
+)
+from rtfunc.numpy.windows import (
+    bartlett as bartlett,
+    blackman as blackman,
+    hamming as hamming,
+    hanning as hanning,
+    i0 as i0,
+    kaiser as kaiser,
+)
+from rtfunc.numpy.polynomials import (
+    poly as poly,
+    polyadd as polyadd,
+    polyder as polyder,
+    polydiv as polydiv,
+    polyfit as polyfit,
+    polyint as polyint,
+    polymul as polymul,
+    polysub as polysub,
+    polyval as polyval,
+    roots as roots,
+    trim_zeros as trim_zeros,
+)
+from rtfunc.numpy.integers import (
+    gcd as gcd,
+    lcm as lcm,
+    packbits as packbits,
+    unpackbits as unpackbits,
+)
+from rtfunc.numpy.mapping import (
+    apply_along_axis as apply_along_axis,
+    apply_over_axes as apply_over_axes,
+    frompyfunc as frompyfunc,
+    piecewise as piecewise,
+    ufunc as ufunc,
+    vectorize as vectorize,
+)
+from rtfunc.numpy.files import (
+    fromfile as fromfile,
+    fromiter as fromiter,
+    fromstring as fromstring,
+    load as load,
+    save as save,
+    savez as savez,
+)
+from rtfunc.numpy.printing import (
+    array_repr as array_repr,
+    array_str as array_str,
+    get_printoptions as get_printoptions,
+    printoptions as printoptions,
+    set_printoptions as set_printoptions,
+)
+from rtfunc.numpy import ufunc_methods as ufunc_methods  # attaches add.reduce and the like
+from rtfunc.numpy import fft as fft
 from rtfunc.numpy.standard import (
     __array_api_version__ as __array_api_version__,
     __array_namespace_info__ as __array_namespace_info__,
 )
 
+if TYPE_CHECKING:
+    from rtfunc.numpy import linalg as linalg
+
 #: The class of arrays, under NumPy's name.
 ndarray = Array
+
+#: Loaded when first used, to keep `import rtfunc` quick.
+_lazy = ("linalg",)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _lazy:
+        return importlib.import_module(f"rtfunc.numpy.{name}")
+    raise AttributeError(f"module 'rtfunc.numpy' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_lazy})
+
 
 install_namespace(sys.modules[__name__])

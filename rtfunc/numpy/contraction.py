@@ -215,6 +215,43 @@ def vecdot(
     return reshape_p.bind(out, shape=out.shape[:-2])
 
 
+def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """Products of matrices [..., m, n] with vectors [..., n]; the leading axes broadcast.
+
+    >>> import rtfunc.numpy as rnp
+    >>> rnp.matvec(rnp.ones((5, 2, 3)), rnp.ones((5, 3))).shape
+    (5, 2)
+    """
+    x, y = _operands("matvec", x1, x2)
+    _matrix_and_vector("matvec", x, y, x.shape[-1:])
+    out = matmul(x, reshape_p.bind(y, shape=(*y.shape, 1)))
+    return reshape_p.bind(out, shape=out.shape[:-1])
+
+
+def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Array:
+    """Products of conjugated vectors [..., n] with matrices [..., n, m]; the leading axes broadcast.
+
+    >>> import rtfunc.numpy as rnp
+    >>> rnp.vecmat(rnp.ones((5, 3)), rnp.ones((5, 3, 2))).shape
+    (5, 2)
+    """
+    x, y = _operands("vecmat", x1, x2)
+    _matrix_and_vector("vecmat", y, x, y.shape[-2:-1])
+    x = _conjugate(x)
+    out = matmul(reshape_p.bind(x, shape=(*x.shape[:-1], 1, x.shape[-1])), y)
+    return reshape_p.bind(out, shape=(*out.shape[:-2], out.shape[-1]))
+
+
+def _matrix_and_vector(operation: str, matrix: Array, vector: Array, size: Any) -> None:
+    if matrix.ndim < 2 or not vector.ndim or vector.shape[-1:] != size:
+        raise ShapeError(
+            at_user_line(
+                f"{operation}: matrices of shape {matrix.shape} and vectors of shape "
+                f"{vector.shape} do not fit."
+            )
+        )
+
+
 def _last(x: Array, axis: int) -> Array:
     """`x` with `axis` (not negative) moved to the end."""
     return transpose(x, (*(i for i in range(x.ndim) if i != axis), axis))

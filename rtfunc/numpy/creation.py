@@ -278,7 +278,16 @@ def from_dlpack(
             at_user_line(f"from_dlpack takes objects with __dlpack__, not {type(x).__name__}.")
         )
     if int(x.__dlpack_device__()[0]) == _DLPACK_CPU:
-        buffer = np.from_dlpack(x)
+        try:
+            buffer = np.from_dlpack(x)
+        except (RuntimeError, BufferError) as error:
+            raise DtypeError(
+                at_user_line(
+                    f"from_dlpack: NumPy does not take this {type(x).__name__} "
+                    f"(dtype {getattr(x, 'dtype', 'unknown')}): {error} Dtypes that NumPy lacks, "
+                    "such as bfloat16, are converted before: to float32, for example."
+                )
+            ) from None
     else:
         buffer = import_cupy().from_dlpack(x)
     if copy or (copy is None and getattr(buffer.flags, "writeable", True)):

@@ -11,6 +11,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.numpy.arguments import refuse_out
+from rtfunc.numpy.reductions import sum_dtype
 from rtfunc.ops.convert import as_array, convert, scalar
 from rtfunc.ops.cumulative import cumprod_p, cumsum_p
 from rtfunc.ops.pad_slice import concatenate
@@ -69,7 +70,9 @@ def cumulative_sum(
     dtype: DtypeLike = None,
     include_initial: bool = False,
 ) -> Array:
-    """As `cumsum`; with `include_initial`, a zero comes first. `axis` may be left out for 1-d `x`.
+    """As `cumsum`, of integers in at least 32 bits; with `include_initial`, a zero comes first.
+
+    `axis` may be left out for 1-d `x`.
 
     >>> cumulative_sum(np.array([1, 2], "int32"), include_initial=True)
     Array([0, 1, 3], dtype=int32)
@@ -85,7 +88,9 @@ def cumulative_prod(
     dtype: DtypeLike = None,
     include_initial: bool = False,
 ) -> Array:
-    """As `cumprod`; with `include_initial`, a one comes first. `axis` may be left out for 1-d `x`.
+    """As `cumprod`, of integers in at least 32 bits; with `include_initial`, a one comes first.
+
+    `axis` may be left out for 1-d `x`.
 
     >>> cumulative_prod(np.array([2, 3], "int32"), include_initial=True)
     Array([1, 2, 6], dtype=int32)
@@ -103,7 +108,7 @@ def _standard(
                 at_user_line(f"{operation} needs axis= for an array of shape {x.shape}.")
             )
         axis = 0
-    result = _cumulated(operation, primitive, x, axis, dtype)
+    result = _cumulated(operation, primitive, x, axis, sum_dtype(x.dtype, dtype))
     if not initial:
         return result
     number = normalize_axis(operation, axis, x.ndim)

@@ -98,6 +98,44 @@ def sum_over(x: Array, axes: Sequence[int]) -> Array:
     return reduction.bind(x, axes=tuple(sorted(axes)))
 
 
+def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> tuple[list, Any]:
+    """The order in which `einsum` would contract its operands, and opt_einsum's report about it.
+
+    >>> import rtfunc.numpy as rnp
+    >>> a = rnp.ones((2, 3))
+    >>> einsum_path("ij,jk,kl->il", a, rnp.ones((3, 50)), rnp.ones((50, 4)))[0]
+    [(1, 2), (0, 1)]
+    """
+    import opt_einsum
+
+    if not isinstance(subscripts, str):
+        key, operands = _interleaved((subscripts, *operands))
+        letters: dict[Any, str] = {}
+
+        def text(labels: Sequence[Any]) -> str:
+            return "".join(
+                "..."
+                if label is Ellipsis
+                else letters.setdefault(label, opt_einsum.get_symbol(len(letters)))
+                for label in labels
+            )
+
+        inputs, output = key
+        subscripts = ",".join(map(text, inputs))
+        if output is not None:
+            subscripts += "->" + text(output)
+    shapes = [x.shape for x in promote("einsum_path", *operands)]
+    strategy = (
+        "auto"
+        if optimize is True
+        else [(0, 1)] * (len(shapes) - 1)
+        if optimize is False
+        else optimize
+    )
+    path, report = opt_einsum.contract_path(subscripts, *shapes, shapes=True, optimize=strategy)
+    return list(path), report
+
+
 # Subscripts.
 
 

@@ -132,7 +132,16 @@ def remainder(x: ArrayLike, y: ArrayLike, /) -> Array:
         return truncated
     zero = constant(0, x)
     shift = bitwise_and(ne(lt(truncated, zero), lt(y, zero)), ne(truncated, zero))
-    return select(shift, add(truncated, y), truncated)
+    shifted = select(shift, add(truncated, y), truncated)
+    return shifted if dtypes.is_integer(x.dtype) else _with_sign_of_zero(shifted, y)
+
+
+def _with_sign_of_zero(remainder_: Array, y: Array) -> Array:
+    """The remainder, where it is zero with the sign of y; its derivatives stay the same."""
+    zero = constant(0, remainder_)
+    signed = select(lt(y, zero), constant(-0.0, remainder_), zero)
+    nothing = sub(stop_gradient_p.bind(remainder_), remainder_)
+    return select(eq(remainder_, zero), sub(signed, nothing), remainder_)
 
 
 mod = remainder
@@ -146,7 +155,9 @@ def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     shift = bitwise_and(ne(truncated, zero), ne(sign(y), sign(truncated)))
     remainder_ = select(shift, add(truncated, y), truncated)
     quotient = round_(select(shift, sub(quotient, one), quotient))
-    return select(eq(y, zero), div(x, y), quotient), remainder_
+    exact = div(x, y)
+    quotient = select(eq(quotient, zero), mul(zero, exact), quotient)
+    return select(eq(y, zero), exact, quotient), _with_sign_of_zero(remainder_, y)
 
 
 def divmod(x: ArrayLike, y: ArrayLike, /) -> tuple[Array, Array]:

@@ -27,7 +27,7 @@ from rtfunc.ops.comparison import lt
 from rtfunc.ops.convert import convert, scalar
 from rtfunc.ops.dynamic_slice import dynamic_slice_p
 from rtfunc.ops.elementwise import broadcast_to
-from rtfunc.ops.gather import GatherDimensionNumbers, gather_mode, gather_p
+from rtfunc.ops.gather import GatherDimensionNumbers, filling_value, gather_mode, gather_p
 from rtfunc.ops.pad_slice import concatenate_p, static_slice
 from rtfunc.ops.select import select
 from rtfunc.ops.shape import reshape_p, rev_p
@@ -196,19 +196,19 @@ def _slice_of(shape: tuple[int, ...], entry: slice, size: int) -> tuple[int, int
         raise _error(shape, f"{entry} is not a slice of integers ({error}).") from None
 
 
-def _in_bounds(known: np.ndarray, size: int) -> tuple[bool, bool]:
-    """Whether all are inside, negative ones counted from the end; and whether some are negative."""
+def _in_bounds(known: np.ndarray, size: int, wrap: bool) -> tuple[bool, bool]:
+    """Whether all are inside; and whether some are negative, to be counted from the end."""
     if not known.size:
         return True, False
     low = int(known.min())
-    return -size <= low and int(known.max()) < size, low < 0
+    return (-size if wrap else 0) <= low and int(known.max()) < size, low < 0 and wrap
 
 
-def _normalized(index: Any, size: int) -> tuple[Any, bool]:
+def _normalized(index: Any, size: int, wrap: bool) -> tuple[Any, bool]:
     """`index` with the size added where it is negative; whether it is known to be in bounds."""
     known = known_values(index)
     if known is not None:
-        inside, negative = _in_bounds(known, size)
+        inside, negative = _in_bounds(known, size, wrap)
         if known.dtype.itemsize < 4:
             known = known.astype(np.int32)
         if negative:
@@ -218,12 +218,16 @@ def _normalized(index: Any, size: int) -> tuple[Any, bool]:
         return index, False
     if index.dtype.itemsize < 4 or index.weak_type:
         index = convert(index, dtypes.int64 if index.dtype.itemsize == 8 else dtypes.int32)
+    if not wrap:
+        return index, False
     zero = scalar(0, index.dtype)
     return select(lt(index, zero), add(index, scalar(size, index.dtype)), index), False
 
 
-def parse(shape: tuple[int, ...], index: Any) -> Indexing:
+def parse(shape: tuple[int, ...], index: Any, wrap: bool = True) -> Indexing:
     """The `Indexing` that `index` means for an array of `shape`.
+
+    With `wrap`, negative positions count from the end; without, they are out of bounds.
 
     Raises `IndexingError` for a malformed index and for integers out of bounds, and `TracerError`
     for traced masks and slice bounds.
@@ -285,13 +289,13 @@ def parse(shape: tuple[int, ...], index: Any) -> Indexing:
         layout.append("batch")
         if type(entry) is int or (type(entry) is np.ndarray and not entry.ndim):
             number = int(entry)
-            if -size <= number < size:
+            if (-size if wrap else 0) <= number < size:
                 number += size if number < 0 else 0
                 start[axis], limit[axis] = number, number + 1
                 dropped.append(axis)
                 axis += 1
                 continue
-            if type(entry) is int:
+            if type(entry) is int and not (number < 0 and not wrap):
                 raise _error(
                     shape, f"index {number} is out of bounds for axis {axis} with size {size}."
                 )
@@ -304,12 +308,12 @@ def parse(shape: tuple[int, ...], index: Any) -> Indexing:
                 )
             positions: tuple[Any, ...] = np.nonzero(entry)
         else:
-            positions = (entry,)
+            positions = (np.asarray(entry) if type(entry) is int else entry,)
         for position in positions:
             if position.ndim:
                 has_arrays = True
             batch_shapes.append(position.shape)
-            normalized, inside = _normalized(position, shape[axis])
+            normalized, inside = _normalized(position, shape[axis], wrap)
             in_bounds = in_bounds and inside
             columns.append((axis, normalized))
             axis += 1
@@ -419,13 +423,11 @@ def read(
     elif plan.columns or plan.has_arrays:
         starts = {axis for axis, _ in plan.columns}
         params = gather_params(plan, mode, unique_indices, indices_are_sorted)
-        if params["mode"] != "fill":
-            fill_value = None
         x = gather_p.bind(
             x,
             placed_with(x, plan.indices()),
             slice_sizes=tuple(1 if a in starts else n for a, n in enumerate(x.shape)),
-            fill_value=None if fill_value is None else np.asarray(fill_value).item(),
+            fill_value=filling_value(x.dtype, params["mode"], fill_value),
             **params,
         )
     return x if x.shape == plan.shape else reshape_p.bind(x, shape=plan.shape)

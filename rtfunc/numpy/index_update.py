@@ -17,6 +17,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.trace import context
+from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.index_expressions import (
     Indexing,
     basic_types,
@@ -27,8 +28,10 @@ from rtfunc.numpy.index_expressions import (
     placed_with,
     read,
 )
-from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, neg
+from rtfunc.numpy.positions import clipped, condition_array, index_array, wrapped
+from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, neg, sub
 from rtfunc.ops.convert import as_array, convert, scalar
+from rtfunc.ops.cumulative import cumsum
 from rtfunc.ops.dynamic_slice import dynamic_update_slice_p
 from rtfunc.ops.elementwise import broadcast_to
 from rtfunc.ops.exponential import power
@@ -130,7 +133,8 @@ class IndexedPart:
     Every method that updates takes the same options. `mode` says what becomes of positions in index
     arrays that are out of bounds: "drop" (the default; "fill" is the same) leaves them out, "clip"
     moves them inside, "promise_in_bounds" promises that there are none. `unique_indices` and
-    `indices_are_sorted` are promises that allow for faster code. Where an element is selected
+    `indices_are_sorted` are promises that allow for faster code. With `wrap_negative_indices=False`
+    negative positions are out of bounds instead of counting from the end. Where an element is selected
     several times, `set` leaves the last value, the others combine all of them.
     """
 
@@ -150,6 +154,7 @@ class IndexedPart:
         fill_value: Any = None,
         unique_indices: bool = False,
         indices_are_sorted: bool = False,
+        wrap_negative_indices: bool = True,
     ) -> Array:
         """`x[index]` with a choice of what is read out of bounds.
 
@@ -160,7 +165,7 @@ class IndexedPart:
         >>> IndexUpdater(x)[np.array([0, 9])].get(mode="fill")
         Array([ 0., nan], dtype=float32)
         """
-        plan = parse(self._array.shape, self._index)
+        plan = parse(self._array.shape, self._index, wrap_negative_indices)
         return read(self._array, plan, mode, fill_value, unique_indices, indices_are_sorted)
 
     def set(self, value: ArrayLike, **options: Any) -> Array:
@@ -228,19 +233,25 @@ class IndexedPart:
         mode: str | None = None,
         unique_indices: bool = False,
         indices_are_sorted: bool = False,
+        wrap_negative_indices: bool = True,
     ) -> Array:
         x, name = self._array, f"x.at[...].{_names.get(kind, kind)}"
         y = _as_dtype_of(name, x, value)
         if kind == "subtract":
             kind, y = "add", neg(y)
-        if context.trace is None and type(x) is Array and type(y) is Array:
+        if (
+            context.trace is None
+            and type(x) is Array
+            and type(y) is Array
+            and wrap_negative_indices
+        ):
             found = _update_concrete(x, self._index, y, kind)
             if found is not None:
                 return found
         mask = _single_mask(x, self._index)
         if mask is not None and y.ndim <= x.ndim - mask.ndim:
             return _update_masked(x, mask, y, kind)
-        plan = parse(x.shape, self._index)
+        plan = parse(x.shape, self._index, wrap_negative_indices)
         if not plan.columns and not plan.has_arrays:
             y = _fitted(name, y, plan.shape)
             current = None if kind == "set" else read(x, plan)
@@ -281,7 +292,7 @@ def _update_concrete(x: Array, idx: Any, y: Array, kind: str) -> Array | None:
         # half-precision updates the kernel of scatter is better.
         if len(arrays) > 1 or np.ndim(arrays[0]) > 1 or x.dtype.itemsize < 4:
             return None
-        if np.size(arrays[0]) * (x.size // max(x.shape[0], 1)) > 2048:
+        if np.size(arrays[0]) * (x.size // max((1, *x.shape[:1]))) > 2048:
             return None
     out = x._buffer.copy()
     try:
@@ -356,3 +367,111 @@ def _put_box(x: Array, plan: Indexing, part: Any) -> Any:
     part = pad_p.bind(part, scalar(0, part.dtype), **spread)
     inside = pad_p.bind(filled(plan.box, True, dtypes.bool_), scalar(False, dtypes.bool_), **spread)
     return select(inside, part, x)
+
+
+# Updates under NumPy's names
+
+
+def _copies_only(operation: str, inplace: bool) -> None:
+    if inplace:
+        raise ArgumentError(
+            at_user_line(
+                f"{operation}: arrays are immutable. Pass inplace=False and use the copy that it "
+                "returns."
+            )
+        )
+
+
+def _from_list(values: Any) -> Any:
+    return asarray(values) if isinstance(values, (list, tuple)) else values
+
+
+def fill_diagonal(
+    a: ArrayLike, val: ArrayLike, wrap: bool = False, *, inplace: bool = True
+) -> Array:
+    """A copy of `a` with `val`, repeated where it is too short, on the main diagonal.
+
+    `a` has two axes, or more of equal size; with `wrap`, the diagonal of a tall matrix starts again
+    below its end. Raises `ArgumentError` for `inplace=True`, which is NumPy's default.
+
+    >>> fill_diagonal(np.zeros((2, 2), "int32"), 5, inplace=False)
+    Array([[5, 0],
+           [0, 5]], dtype=int32)
+    """
+    _copies_only("fill_diagonal", inplace)
+    x = as_array("fill_diagonal", a)
+    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) != 1):
+        raise ShapeError(
+            at_user_line(
+                f"fill_diagonal takes two axes, or more of one size, not the shape {x.shape}."
+            )
+        )
+    places = np.zeros(x.shape, bool)
+    np.fill_diagonal(places, True, wrap)
+    found = np.nonzero(places)
+    value = as_array("fill_diagonal", _from_list(val))
+    if value.ndim:
+        value = _cycled("fill_diagonal", value, len(found[0]))
+    return IndexUpdater(x)[found].set(value)
+
+
+def _cycled(operation: str, values: Array, count: int) -> Array:
+    """The flattened `values`, from the start again at their end, `count` of them."""
+    flat = reshape_p.bind(values, shape=(values.size,))
+    if not flat.size and count:
+        raise ShapeError(at_user_line(f"{operation}: there are no values to put in."))
+    return flat[np.arange(count) % max(flat.size, 1)]
+
+
+def put(
+    a: ArrayLike,
+    ind: ArrayLike,
+    v: ArrayLike,
+    mode: str | None = None,
+    *,
+    inplace: bool = True,
+) -> Array:
+    """A copy of `a` with the values `v`, repeated where too few, at flat indices `ind`.
+
+    `mode` is "clip" (the default, as in JAX) or "wrap". Raises `ArgumentError` for `inplace=True`,
+    which is NumPy's default.
+
+    >>> put(np.zeros(3, "int32"), np.array([0, 2]), np.array([7, 8]), inplace=False)
+    Array([7, 0, 8], dtype=int32)
+    """
+    _copies_only("put", inplace)
+    x = as_array("put", a)
+    places = index_array("put", ind)
+    places = reshape_p.bind(places, shape=(places.size,))
+    if mode not in (None, "clip", "wrap"):
+        raise ArgumentError(at_user_line(f"put: mode is 'clip' or 'wrap', not {mode!r}."))
+    if x.size:
+        places = wrapped(places, x.size) if mode == "wrap" else clipped(places, x.size)
+    values = _cycled("put", as_array("put", _from_list(v)), places.size)
+    flat = reshape_p.bind(x, shape=(x.size,))
+    return reshape_p.bind(IndexUpdater(flat)[places].set(convert(values, x.dtype)), shape=x.shape)
+
+
+def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = True) -> Array:
+    """A copy of `arr` in which the elements under `mask` are the `vals` in turn, repeated.
+
+    Raises `ArgumentError` for `inplace=True`, which is NumPy's default.
+
+    >>> place(np.arange(4), np.array([True, False, True, True]), np.array([7, 8]), inplace=False)
+    Array([7, 1, 8, 7], dtype=int64)
+    """
+    _copies_only("place", inplace)
+    x = as_array("place", arr)
+    flags = condition_array("place", mask)
+    if flags.size != x.size:
+        raise ShapeError(
+            at_user_line(f"place: a mask of shape {flags.shape} does not fit the shape {x.shape}.")
+        )
+    values = convert(as_array("place", _from_list(vals)), x.dtype)
+    flat = reshape_p.bind(values, shape=(values.size,))
+    if not flat.size:
+        raise ShapeError(at_user_line("place: there are no values to put in."))
+    flags = reshape_p.bind(flags, shape=x.shape)
+    counted = cumsum(reshape_p.bind(convert(flags, dtypes.int32), shape=(x.size,)))
+    turn = wrapped(sub(counted, scalar(1, dtypes.int32)), flat.size)
+    return select(flags, reshape_p.bind(flat[turn], shape=x.shape), x)

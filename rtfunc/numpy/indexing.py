@@ -40,7 +40,13 @@ from rtfunc.numpy.positions import (
 )
 from rtfunc.ops.convert import as_array, convert, promote
 from rtfunc.ops.elementwise import broadcast_to
-from rtfunc.ops.gather import GatherDimensionNumbers, gather_mode, gather_p, scatter_p
+from rtfunc.ops.gather import (
+    GatherDimensionNumbers,
+    filling_value,
+    gather_mode,
+    gather_p,
+    scatter_p,
+)
 from rtfunc.ops.pad_slice import concatenate_p
 from rtfunc.ops.select import select as select_where
 from rtfunc.ops.shape import normalize_axis, reshape_p
@@ -176,14 +182,13 @@ def take_along_axis(
     axis = normalize_axis("take_along_axis", axis, arr.ndim)
     i, numbers, sizes = _along_axis("take_along_axis", arr, i, axis)
     mode = gather_mode("take_along_axis", mode)
-    filling = mode == "fill" and fill_value is not None
     return gather_p.bind(
         arr,
         counted_from_start(i, arr.shape[axis]),
         dimension_numbers=numbers,
         slice_sizes=sizes,
         mode=mode,
-        fill_value=np.asarray(fill_value).item() if filling else None,
+        fill_value=filling_value(arr.dtype, mode, fill_value),
         unique_indices=False,
         indices_are_sorted=False,
     )

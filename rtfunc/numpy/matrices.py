@@ -8,6 +8,7 @@ import numpy as np
 
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
+from rtfunc.core.aval import as_shape
 from rtfunc.core.device import Device
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ShapeError, at_user_line
@@ -37,7 +38,8 @@ def eye(
     Array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    shape = (n_rows, n_rows if n_cols is None else n_cols)
+    rows, columns = as_shape((n_rows, n_rows if n_cols is None else n_cols))
+    shape = (rows, columns)
     dtype = dtypes.default_float if dtype is None else as_dtype(dtype)
     if context.trace is None:
         result = Array(np.eye(*shape, k, dtype=dtype))
@@ -72,7 +74,8 @@ def tri(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DtypeLike = f
     Array([[1., 0.],
            [1., 1.]], dtype=float32)
     """
-    shape = (n_rows, n_rows if n_cols is None else n_cols)
+    rows, columns = as_shape((n_rows, n_rows if n_cols is None else n_cols))
+    shape = (rows, columns)
     dtype = dtypes.default_float if dtype is None else as_dtype(dtype)
     if context.trace is None:
         return Array(np.tri(*shape, k, dtype=dtype))

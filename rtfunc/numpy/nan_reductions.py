@@ -1,9 +1,15 @@
-"""Reductions that leave out NaN, under NumPy's names. Depends on `reductions`."""
+"""Reductions that leave out NaN, under NumPy's names.
+
+Sums, means and variances are those of `reductions` with `where=` set, and take their arguments from
+there. Depends on `reductions` and `cumulation`.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import numpy as np  # noqa: F401  (the examples use it)
 
@@ -18,6 +24,8 @@ from rtfunc.ops.comparison import bitwise_and, bitwise_not
 from rtfunc.ops.convert import as_array
 from rtfunc.ops.select import select
 
+P = ParamSpec("P")
+
 
 def _present(x: Array) -> Array | None:
     """Where `x` is not NaN; None when it cannot be."""
@@ -30,42 +38,66 @@ def _both(a: Any, b: Any) -> Any:
     return bitwise_and(a, b)
 
 
-def nansum(
-    x: ArrayLike,
-    axis: Axis = None,
-    dtype: DtypeLike = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: ArrayLike | None = None,
-    where: ArrayLike | None = None,
-) -> Array:
+def _of_present(reduction: Callable[P, Array], doc: str) -> Callable[P, Array]:
+    """`reduction`, with its arguments, of the elements that are not NaN, by its `where=`."""
+    name = f"nan{reduction.__name__}"
+    signature = inspect.signature(reduction)
+
+    def function(*args: P.args, **options: P.kwargs) -> Array:
+        given = signature.bind(*args, **options).arguments
+        x = as_array(name, given.pop("x"))
+        where = _both(given.pop("where", None), _present(x))
+        return reduction(x, **given, where=where)  # type: ignore[call-arg]
+
+    return _named(function, name, signature, doc)
+
+
+def _named(function: Any, name: str, signature: inspect.Signature, doc: str) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__signature__, function.__doc__ = signature, doc
+    return function
+
+
+nansum = _of_present(
+    sum,
     """As `sum`, with NaN counting as 0.
 
     >>> nansum(np.array([1.0, np.nan], "float32"))
     Array(1., dtype=float32)
-    """
-    x = as_array("nansum", x)
-    where = _both(where, _present(x))
-    return sum(x, axis, dtype, out, keepdims, initial, where)
-
-
-def nanprod(
-    x: ArrayLike,
-    axis: Axis = None,
-    dtype: DtypeLike = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: ArrayLike | None = None,
-    where: ArrayLike | None = None,
-) -> Array:
+    """,
+)
+nanprod = _of_present(
+    prod,
     """As `prod`, with NaN counting as 1.
 
     >>> nanprod(np.array([2.0, np.nan], "float32"))
     Array(2., dtype=float32)
-    """
-    x = as_array("nanprod", x)
-    where = _both(where, _present(x))
-    return prod(x, axis, dtype, out, keepdims, initial, where)
+    """,
+)
+nanmean = _of_present(
+    mean,
+    """As `mean`, of the elements that are not NaN.
+
+    >>> nanmean(np.array([1.0, np.nan, 3.0], "float32"))
+    Array(2., dtype=float32)
+    """,
+)
+nanvar = _of_present(
+    var,
+    """As `var`, of the elements that are not NaN.
+
+    >>> nanvar(np.array([1.0, np.nan, 3.0], "float32"))
+    Array(1., dtype=float32)
+    """,
+)
+nanstd = _of_present(
+    std,
+    """As `std`, of the elements that are not NaN.
+
+    >>> nanstd(np.array([1.0, np.nan, 3.0], "float32"))
+    Array(1., dtype=float32)
+    """,
+)
 
 
 def _nan_extreme(
@@ -156,66 +188,6 @@ def nanargmin(
     """
     refuse_out("nanargmin", out)
     return _nan_arg("nanargmin", argmin, math.inf, x, axis, keepdims)
-
-
-def nanmean(
-    x: ArrayLike,
-    axis: Axis = None,
-    dtype: DtypeLike = None,
-    out: None = None,
-    keepdims: bool = False,
-    *,
-    where: ArrayLike | None = None,
-) -> Array:
-    """As `mean`, of the elements that are not NaN.
-
-    >>> nanmean(np.array([1.0, np.nan, 3.0], "float32"))
-    Array(2., dtype=float32)
-    """
-    x = as_array("nanmean", x)
-    return mean(x, axis, dtype, out, keepdims, where=_both(where, _present(x)))
-
-
-def nanvar(
-    x: ArrayLike,
-    axis: Axis = None,
-    dtype: DtypeLike = None,
-    out: None = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    where: ArrayLike | None = None,
-    correction: float | None = None,
-) -> Array:
-    """As `var`, of the elements that are not NaN.
-
-    >>> nanvar(np.array([1.0, np.nan, 3.0], "float32"))
-    Array(1., dtype=float32)
-    """
-    x = as_array("nanvar", x)
-    chosen = _both(where, _present(x))
-    return var(x, axis, dtype, out, ddof, keepdims, where=chosen, correction=correction)
-
-
-def nanstd(
-    x: ArrayLike,
-    axis: Axis = None,
-    dtype: DtypeLike = None,
-    out: None = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    where: ArrayLike | None = None,
-    correction: float | None = None,
-) -> Array:
-    """As `std`, of the elements that are not NaN.
-
-    >>> nanstd(np.array([1.0, np.nan, 3.0], "float32"))
-    Array(1., dtype=float32)
-    """
-    x = as_array("nanstd", x)
-    chosen = _both(where, _present(x))
-    return std(x, axis, dtype, out, ddof, keepdims, where=chosen, correction=correction)
 
 
 def _filled(operation: str, x: Any, value: int) -> Array:

@@ -278,13 +278,14 @@ class _Grid:
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, tuple):
-            return _slice_range(key)
-        ranges = promote(repr(self), *(_slice_range(k) for k in key))
+            return slice_range(key)
+        ranges = promote(repr(self), *(slice_range(k) for k in key))
         grids = meshgrid(*ranges, indexing="ij", sparse=self._sparse)
         return grids if self._sparse else asarray(grids)
 
 
-def _slice_range(key: slice) -> Array:
+def slice_range(key: slice) -> Array:
+    """The numbers from `start` to `stop` in steps; so many of them for an imaginary step."""
     start = 0 if key.start is None else key.start
     step = 1 if key.step is None else key.step
     if isinstance(step, complex):

@@ -76,7 +76,8 @@ def _selected(operation: str, x: Array, where: Any, otherwise: Any) -> Array:
     return select(mask, x, constant(otherwise, x))
 
 
-def _sum_dtype(dtype: np.dtype, asked: DtypeLike) -> np.dtype:
+def sum_dtype(dtype: np.dtype, asked: DtypeLike) -> np.dtype:
+    """The dtype of sums: what was asked for, or that of the elements, at least 32 bits wide."""
     if asked is not None:
         return as_dtype(asked)
     kind = dtype.kind
@@ -142,7 +143,7 @@ def _total(
 ) -> Array:
     if not isinstance(x, Array):
         x = as_array(operation, x)
-    wanted = _sum_dtype(x.dtype, dtype)
+    wanted = sum_dtype(x.dtype, dtype)
     if x.dtype != wanted:
         x = convert(x, wanted, x.weak_type)
     if where is not None:
@@ -437,10 +438,11 @@ def _variance(
             )
         ddof = correction
     x, wanted = _computation(as_array(operation, x), dtype)
+    x = _selected(operation, x, where, 0)  # what is left out gives no NaN to derivatives either
     axes = _axes(operation, axis, x.ndim)
     real = dtypes.real_of(x.dtype)
     if axes:
-        kept = _reduced(reduce_sum_p, _selected(operation, x, where, 0), axes, True)
+        kept = _reduced(reduce_sum_p, x, axes, True)
         center = div(kept, _count(operation, x, axes, where, x.dtype, True))
     else:
         center = x

@@ -25,9 +25,10 @@ from rtfunc.ops import sort as _sort
 from rtfunc.ops.arithmetic import sub
 from rtfunc.ops.comparison import bitwise_and, bitwise_not, eq, lt, ne
 from rtfunc.ops.convert import convert, owned_array, promote, scalar
-from rtfunc.ops.cumulative import cumsum
+from rtfunc.ops.cumulative import cummax, cumsum
+from rtfunc.ops.iota import iota
 from rtfunc.ops.select import select
-from rtfunc.ops.shape import expand_dims, full, reshape_p
+from rtfunc.ops.shape import expand_dims, full, normalize_axis, reshape_p
 
 
 def unique(
@@ -58,6 +59,8 @@ def unique(
     """
     x = owned_array("unique", asarray(x) if isinstance(x, (list, tuple)) else x)
     values = known_values(x)
+    if axis is not None:
+        axis = normalize_axis("unique", axis, x.ndim)
     if values is not None and context.trace is None:
         results = _concrete_unique(x, values, axis, equal_nan, size, fill_value)
     else:
@@ -222,3 +225,157 @@ def isin(
 
 def _any_array(x: Any) -> Any:
     return asarray(x) if isinstance(x, (list, tuple)) else x
+
+
+# Sets as sorted arrays
+
+
+def _flat_pair(operation: str, ar1: Any, ar2: Any) -> tuple[Array, Array]:
+    arrays = [asarray(a) if isinstance(a, (list, tuple)) else a for a in (ar1, ar2)]
+    a, b = promote(operation, *arrays)
+    return reshape_p.bind(a, shape=(a.size,)), reshape_p.bind(b, shape=(b.size,))
+
+
+def _kept(
+    operation: str, values: Array, keep: Array, size: int | None, fill_value: Any
+) -> tuple[Array, Array]:
+    """The `values` at which `keep` holds, exactly `size` of them if it is given, and their places."""
+    if size is None and known_values(keep) is None:
+        raise TracerError(
+            at_user_line(
+                f"{operation} of traced values: the shape of the result would depend on them. "
+                "Pass size=..., the number of results."
+            )
+        )
+    count = values.shape[0]
+    (places,) = nonzero(keep, size=size, fill_value=count)
+    if size is None:
+        return index(values, places), places
+    present = lt(places, scalar(count, places.dtype))
+    if fill_value is None:
+        # The first of the kept values; 0 where there is none.
+        found = index(values, places[:1]) if count and size else full((1,), 0, values.dtype)
+        fill = select(present[:1], found, scalar(0, values.dtype))
+    else:
+        fill = asarray(fill_value, values.dtype)
+    if not count:
+        return full((size,), 0 if fill_value is None else fill_value, values.dtype), places
+    safe = select(present, places, scalar(0, places.dtype))
+    return select(present, index(values, safe), fill), places
+
+
+def union1d(
+    ar1: ArrayLike, ar2: ArrayLike, *, size: int | None = None, fill_value: ArrayLike | None = None
+) -> Array:
+    """The distinct values of both arrays in ascending order; `size` as in `unique`.
+
+    >>> union1d(np.array([3, 1], "int32"), np.array([2, 1], "int32"))
+    Array([1, 2, 3], dtype=int32)
+    """
+    a, b = _flat_pair("union1d", ar1, ar2)
+    return unique(concatenate([a, b]), size=size, fill_value=fill_value)
+
+
+def intersect1d(
+    ar1: ArrayLike,
+    ar2: ArrayLike,
+    assume_unique: bool = False,
+    return_indices: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike | None = None,
+) -> Any:
+    """The values that both arrays have, each once and in ascending order.
+
+    Arguments:
+      assume_unique: that neither array has a value twice.
+      return_indices: also the indices of the first occurrences in both.
+      size, fill_value: as in `unique`.
+
+    >>> intersect1d(np.array([3, 1, 2], "int32"), np.array([2, 5, 3], "int32"))
+    Array([2, 3], dtype=int32)
+    """
+    a, b = _flat_pair("intersect1d", ar1, ar2)
+    if not a.size or not b.size:
+        nothing = full((size or 0,), 0 if fill_value is None else fill_value, a.dtype)
+        index_ = full((size or 0,), 0, dtypes.int32)
+        return (nothing, index_, index_) if return_indices else nothing
+    joined = concatenate([a, b])
+    order = _sort.argsort(joined)  # stable: those of the first array come before
+    ordered = index(joined, order)
+    split = scalar(a.size, order.dtype)
+    first = _running_place(_begins(ordered))  # where each run of equal values begins
+    follows = bitwise_and(eq(ordered[1:], ordered[:-1]), lt(order[:-1], split))
+    second = bitwise_and(bitwise_not(lt(order, split)), concatenate([full((1,), False), follows]))
+    common, places = _kept("intersect1d", ordered, second, size, fill_value)
+    if not return_indices:
+        return common
+    inside = select(lt(places, scalar(joined.size, places.dtype)), places, scalar(0, places.dtype))
+    in_first = index(order, index(first, inside))
+    in_second = sub(index(order, inside), split)
+    if size is not None:
+        present = lt(places, scalar(joined.size, places.dtype))
+        in_first = select(present, in_first, scalar(a.size, order.dtype))
+        in_second = select(present, in_second, scalar(b.size, order.dtype))
+    return common, in_first, in_second
+
+
+def _running_place(begins: Array) -> Array:
+    """For each position the last one at or before it at which `begins` holds."""
+    position = iota(dtypes.int32, begins.shape[0])
+    return cummax(select(begins, position, scalar(0, dtypes.int32)))
+
+
+def setdiff1d(
+    ar1: ArrayLike,
+    ar2: ArrayLike,
+    assume_unique: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike | None = None,
+) -> Array:
+    """The distinct values of `ar1` that `ar2` lacks, in ascending order.
+
+    With `assume_unique` they stay in the order of `ar1`; `size` as in `unique`.
+
+    >>> setdiff1d(np.array([3, 1, 2], "int32"), np.array([2], "int32"))
+    Array([1, 3], dtype=int32)
+    """
+    a, b = _flat_pair("setdiff1d", ar1, ar2)
+    if not assume_unique:
+        a = index(a, _sort.argsort(a))
+        begins = _begins(a)
+    keep = bitwise_not(isin(a, b))
+    if not assume_unique:
+        keep = bitwise_and(keep, begins)
+    return _kept("setdiff1d", a, keep, size, fill_value)[0]
+
+
+def _begins(ordered: Array) -> Array:
+    """Whether each element of a sorted array differs from the one before it."""
+    if not ordered.shape[0]:
+        return full((0,), True)
+    return concatenate([full((1,), True), ne(ordered[1:], ordered[:-1])])
+
+
+def setxor1d(
+    ar1: ArrayLike,
+    ar2: ArrayLike,
+    assume_unique: bool = False,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike | None = None,
+) -> Array:
+    """The values that exactly one of the arrays has, each once and in ascending order.
+
+    >>> setxor1d(np.array([3, 1], "int32"), np.array([2, 1], "int32"))
+    Array([2, 3], dtype=int32)
+    """
+    a, b = _flat_pair("setxor1d", ar1, ar2)
+    joined = concatenate([a, b])
+    order = _sort.argsort(joined)
+    ordered = index(joined, order)
+    of_first = bitwise_not(isin(ordered, b))
+    of_second = bitwise_not(isin(ordered, a))
+    keep = bitwise_and(_begins(ordered), ne(of_first, of_second))
+    return _kept("setxor1d", ordered, keep, size, fill_value)[0]

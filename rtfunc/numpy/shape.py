@@ -15,7 +15,14 @@ import numpy as np
 from rtfunc.core import aval, dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import as_shape
-from rtfunc.core.errors import ArgumentError, AxisError, DtypeError, ShapeError, at_user_line
+from rtfunc.core.errors import (
+    ArgumentError,
+    AxisError,
+    DtypeError,
+    ShapeError,
+    TracerError,
+    at_user_line,
+)
 from rtfunc.core.trace import Tracer
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.creation import copy as _copy
@@ -30,9 +37,25 @@ from rtfunc.ops.shape import broadcast_in_dim_p, normalize_axes, normalize_axis,
 from rtfunc.ops.shape import expand_dims as _expand_dims
 from rtfunc.ops.shape import reshape as _reshape
 from rtfunc.ops.shape import squeeze as _squeeze
-from rtfunc.ops.shape import transpose as transpose
+from rtfunc.ops.shape import transpose as _transpose
 
-permute_dims = transpose
+
+def transpose(x: ArrayLike, axes: Sequence[int] | None = None) -> Array:
+    """The axes in the order `axes`, reversed by default.
+
+    >>> transpose(np.zeros((2, 3, 4)), axes=(0, 2, 1)).shape
+    (2, 4, 3)
+    """
+    return _transpose(x, axes)
+
+
+def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> Array:
+    """The axes in the order `axes`: `transpose` under the array API standard's name.
+
+    >>> permute_dims(np.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    return _transpose(x, axes)
 
 
 def _check_order(operation: str, order: str) -> None:
@@ -413,10 +436,10 @@ def repeat(
         )
     if isinstance(counts, Tracer):
         if total_repeat_length is None:
-            raise ArgumentError(
+            raise TracerError(
                 at_user_line(
-                    "repeat: the size of the result follows from repeats, which is traced. "
-                    "Give total_repeat_length=."
+                    "repeat by traced repeats: the shape of the result would depend on their "
+                    "values. Pass total_repeat_length=..., the size of the result."
                 )
             )
         return _traced_repeat(x, counts, a, total_repeat_length)

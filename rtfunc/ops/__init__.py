@@ -17,8 +17,11 @@ from rtfunc.ops import convert as convert
 from rtfunc.ops import cumulative as cumulative
 from rtfunc.ops import dynamic_slice as dynamic_slice
 from rtfunc.ops import exponential as exponential
+from rtfunc.ops import fft as fft
 from rtfunc.ops import gather as gather
+from rtfunc.ops import integer as integer
 from rtfunc.ops import iota as iota
+from rtfunc.ops import linalg as linalg
 from rtfunc.ops import loop as loop
 from rtfunc.ops import multiply_add as multiply_add
 from rtfunc.ops import pad_slice as pad_slice

@@ -39,7 +39,9 @@ def scalar(value: Any, dtype: np.dtype, weak_type: bool = False) -> Array:
 @functools.lru_cache(maxsize=1024)
 def _integer(value: int, dtype: np.dtype) -> Array:
     """A small constant such as 0, 1 or 2: Arrays do not change, so one of each will do."""
-    return Array(np.asarray(value, dtype))
+    buffer = np.asarray(value, dtype)
+    buffer.flags.writeable = False  # not even by item assignment
+    return Array(buffer)
 
 
 def as_array(operation: str, x: ArrayLike) -> Array:

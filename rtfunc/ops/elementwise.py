@@ -1,9 +1,10 @@
 """What the elementwise families share: shape rule, broadcasting, derivatives, batching.
 
 An elementwise primitive takes operands of one dtype, broadcasts them as NumPy does, and has one
-derivative rule per operand, `rule(t, out, *operands)`, the product of `t` with the partial derivative.
-Multiplication being symmetric, that one rule serves both forward and reverse mode. Depends on `convert`
-and the primitives it looks up by name (`reduce_sum`, `broadcast_in_dim`, `reshape`).
+derivative rule per operand, `rule(t, out, *operands, **params)`, the product of `t` with the partial
+derivative. Multiplication being symmetric, that one rule serves both forward and reverse mode. Most
+have no params. Depends on `convert` and the primitives it looks up by name (`reduce_sum`,
+`broadcast_in_dim`, `reshape`).
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ def elementwise(
     """Make an elementwise primitive.
 
     Arguments:
-      impl: the name of a ufunc of NumPy and CuPy, or a function `impl(xp, *buffers)`.
+      impl: the name of a ufunc of NumPy and CuPy, or a function `impl(xp, *buffers, **params)`.
       over: dtypes that operands may have.
-      derivatives: for each operand `rule(t, out, *operands)`, or None where it is zero; nothing at all
-        for an operation without derivative.
+      derivatives: for each operand `rule(t, out, *operands, **params)`, or None where it is zero;
+        nothing at all for an operation without derivative.
       out: dtype of the result from that of the operands; the same by default.
       jvp, vjp: replace the rules made from `derivatives`, for operations that are not complex-linear.
       half: whether `impl` computes float16 and bfloat16 in float32 and rounds once.
     """
 
-    def infer(*operands: Aval) -> Aval:
+    def infer(*operands: Aval, **params: Any) -> Aval:
         dtype = check_same_dtype(name, operands)
         if dtype not in over:
             raise DtypeError(at_user_line(_wrong_dtype(name, dtype, over)))
@@ -61,8 +62,8 @@ def elementwise(
         name,
         infer=infer,
         impl=_rounding_once(kernel) if half else kernel,
-        jvp=jvp or (_jvp_from(derivatives) if derivatives else no_jvp),
-        vjp=vjp or (_vjp_from(derivatives) if derivatives else no_vjp),
+        jvp=jvp or (jvp_from(derivatives) if derivatives else no_jvp),
+        vjp=vjp or (vjp_from(derivatives) if derivatives else no_vjp),
         batch=batch_elementwise,
         ufunc=getattr(np, impl) if isinstance(impl, str) else None,
     )
@@ -137,25 +138,31 @@ def broadcast_to(x: Any, shape: tuple[int, ...]) -> Any:
     return primitives["broadcast_in_dim"].bind(x, shape=shape, axes=axes)
 
 
-def _jvp_from(derivatives: Sequence[Rule | None]) -> Rule:
-    def jvp(primitive: Primitive, primals: Any, tangents: Any) -> Any:
-        out = primitive.bind(*primals)
+def jvp_from(derivatives: Sequence[Rule | None]) -> Rule:
+    """The jvp rule made of one derivative per operand."""
+
+    def jvp(primitive: Primitive, primals: Any, tangents: Any, **params: Any) -> Any:
+        out = primitive.bind(*primals, **params)
         total = None
         for rule, t in zip(derivatives, tangents):
             if rule is not None and t is not None:
-                total = add_tangents(total, rule(t, out, *primals))
+                total = add_tangents(total, rule(t, out, *primals, **params))
         return out, None if total is None else broadcast_to(total, out.shape)
 
     return jvp
 
 
-def _vjp_from(derivatives: Sequence[Rule | None]) -> Rule:
-    def vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
-        out = primitive.bind(*operands)
+def vjp_from(derivatives: Sequence[Rule | None]) -> Rule:
+    """The vjp rule made of one derivative per operand."""
+
+    def vjp(primitive: Primitive, needed: Any, operands: Any, **params: Any) -> Any:
+        out = primitive.bind(*operands, **params)
 
         def pullback(ct: Any) -> list[Any]:
             return [
-                unbroadcast(rule(ct, out, *operands), x.shape) if n and rule is not None else None
+                unbroadcast(rule(ct, out, *operands, **params), x.shape)
+                if n and rule is not None
+                else None
                 for n, rule, x in zip(needed, derivatives, operands)
             ]
 

@@ -202,16 +202,27 @@ def gather(
     """
     if mode is None:
         mode = "clip" if fill_value is None else "fill"
+    operand, mode = as_array("gather", operand), gather_mode("gather", mode)
     return gather_p.bind(
-        as_array("gather", operand),
+        operand,
         as_array("gather", indices),
         dimension_numbers=_numbers(dimension_numbers),
         slice_sizes=tuple(map(int, slice_sizes)),
-        mode=gather_mode("gather", mode),
-        fill_value=None if fill_value is None else np.asarray(fill_value).item(),
+        mode=mode,
+        fill_value=filling_value(operand.dtype, mode, fill_value),
         unique_indices=bool(unique_indices) and mode != "clip",
         indices_are_sorted=bool(indices_are_sorted),
     )
+
+
+def filling_value(dtype: np.dtype, mode: str, fill_value: Any) -> Any:
+    """The parameter `fill_value` of a gather: a Python number for mode "fill", otherwise None."""
+    if mode != "fill":
+        return None
+    if fill_value is not None:
+        return np.asarray(fill_value).item()
+    # NaN + 0j has no literal; of the real NaN there is one object, which equals itself as a parameter.
+    return None if dtypes.is_complex(dtype) else default_fill(dtype)
 
 
 def _gather_infer(

@@ -181,3 +181,48 @@ def wrap_key_data(data: ArrayLike) -> Array:
     data = owned_array("random.wrap_key_data", data)
     _check("wrap_key_data", data)
     return data
+
+
+def clone(keys: ArrayLike) -> Array:
+    """The same keys again, for code that marks on purpose that it reuses them, as in JAX.
+
+    >>> clone(key(7))
+    Array([0, 7], dtype=uint32)
+    """
+    keys = owned_array("random.clone", keys)
+    _check("clone", keys)
+    return keys
+
+
+def key_impl(keys: ArrayLike) -> str:
+    """The name of the generator that keys belong to: there is one, "threefry2x32".
+
+    >>> key_impl(key(7))
+    'threefry2x32'
+    """
+    _check("key_impl", as_array("random.key_impl", keys))
+    return "threefry2x32"
+
+
+# A key for each element of an array: its words are arrays of the shape of that array.
+
+
+def element_words(key_words: tuple[Array, Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """The words of a key for each element of an array of `shape`: `split(key, shape)`."""
+    return random_words(key_words, shape)
+
+
+def split_each(key_words: tuple[Array, Array], count: int = 2) -> list[tuple[Array, Array]]:
+    """`split_words` of every element's key: `count` keys for each element."""
+    return [_encrypted(key_words, i) for i in range(count)]
+
+
+def random_words_of_each(key_words: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Two random words from every element's key: `random_words` of a scalar."""
+    return _encrypted(key_words, 0)
+
+
+def _encrypted(key_words: tuple[Array, Array], counter: int) -> tuple[Array, Array]:
+    zero, low = (scalar(n, dtypes.uint32) for n in (0, counter))
+    first, second = threefry2x32_p.bind(*key_words, zero, low)
+    return first, second

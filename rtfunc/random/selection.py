@@ -101,6 +101,7 @@ def choice(
     replace: bool = True,
     p: ArrayLike | None = None,
     axis: int = 0,
+    mode: str = "low",
 ) -> Array:
     """A random sample of the elements of `a` along `axis`, or of the numbers below the integer `a`.
 
@@ -109,6 +110,8 @@ def choice(
       replace: whether an element can be drawn more than once.
       p: probability of each element; all the same by default. Without replacement at least as many
         must be positive as are drawn.
+      mode: with `p` and without replacement, how finely small probabilities are resolved: see
+        `gumbel`.
 
     Raises `ArgumentError` for a sample larger than the population without replacement, or an empty
     population, and `ShapeError` when `p` has another length than the population.
@@ -132,7 +135,7 @@ def choice(
     elif p is None:
         indices = slice_in_dim(_shuffled(key_words, _numbers(population), 0), 0, draws)
     else:
-        indices = _weighted(key_words, p, population, draws, shape, replace)
+        indices = _weighted(key_words, p, population, draws, shape, replace, mode)
     indices = reshape_p.bind(indices, shape=shape)
     return indices if elements is None else _take(elements, indices, axis)
 
@@ -157,6 +160,7 @@ def _weighted(
     draws: int,
     shape: tuple[int, ...],
     replace: bool,
+    mode: str,
 ) -> Array:
     """Indices drawn with probabilities `p`."""
     (p,) = promote_inexact("random.choice", p)
@@ -169,7 +173,7 @@ def _weighted(
         )
     if not replace:
         # Gumbel top-k: Kool, van Hoof and Welling, "Stochastic beams and where to find them", 2019.
-        noise = draw_gumbel(key_words, (population,), p.dtype)
+        noise = draw_gumbel(key_words, (population,), p.dtype, mode, "choice")
         return top_k(add(noise, log(p)), draws)[1]
     cumulative = cumsum_p.bind(p, axis=0, reverse=False)
     total = slice_in_dim(cumulative, -1, None)
@@ -231,7 +235,7 @@ def categorical(
     if replace:
         inner = list(shape[len(sample) :])
         inner.insert(axis, logits.shape[axis])
-        noise = draw_gumbel(key_words, (*sample, *inner), logits.dtype, mode)
+        noise = draw_gumbel(key_words, (*sample, *inner), logits.dtype, mode, "categorical")
         lifted = expand_dims(logits, tuple(range(len(sample))))
         return argmax(add(noise, lifted), axis + len(sample))
     if shape[len(sample) :] != members:
@@ -260,7 +264,7 @@ def _distinct(
                 f"of {logits.shape[axis]}."
             )
         )
-    noisy = add(logits, draw_gumbel(key_words, logits.shape, logits.dtype, mode))
+    noisy = add(logits, draw_gumbel(key_words, logits.shape, logits.dtype, mode, "categorical"))
     last = logits.ndim - 1
     order = (*(a for a in range(logits.ndim) if a != axis), axis)
     indices = top_k(transpose(noisy, order), draws)[1]

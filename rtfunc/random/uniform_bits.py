@@ -1,4 +1,4 @@
-"""What is drawn with integers and uniform floats: bits, uniform, integers, Bernoulli.
+"""What is drawn with integers and uniform floats: bits, uniform, integers, Bernoulli, Rademacher.
 
 The values equal those of `jax.random` bit for bit. Depends on `keys`.
 """
@@ -27,7 +27,7 @@ from rtfunc.ops.comparison import (
     shift_left,
     shift_right_logical,
 )
-from rtfunc.ops.convert import as_array, bitcast_p, convert, scalar
+from rtfunc.ops.convert import as_array, bitcast_p, convert, promote_inexact, scalar
 from rtfunc.ops.elementwise import broadcast_to
 from rtfunc.ops.multiply_add import fma_p
 from rtfunc.ops.pad_slice import slice_in_dim
@@ -46,7 +46,7 @@ def bits(key: ArrayLike, shape: int | Sequence[int] = (), dtype: DtypeLike = "ui
     Array([4070199207, 4202968722], dtype=uint32)
     """
     key_words = words("bits", key)
-    dtype = dtypes.as_dtype(dtype)
+    dtype = dtypes.uint32 if dtype is None else dtypes.as_dtype(dtype)
     if dtype not in dtypes.unsigned:
         raise DtypeError(
             at_user_line(f"random.bits returns unsigned integers, but dtype is {dtype}.")
@@ -56,7 +56,12 @@ def bits(key: ArrayLike, shape: int | Sequence[int] = (), dtype: DtypeLike = "ui
 
 def draw_bits(key_words: Words, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """As `bits`, of the words of a key."""
-    high, low = random_words(key_words, shape)
+    return bits_of(random_words(key_words, shape), dtype)
+
+
+def bits_of(drawn: Words, dtype: np.dtype) -> Array:
+    """Unsigned integers of `dtype` from pairs of random words."""
+    high, low = drawn
     if dtype == dtypes.uint64:
         shifted = shift_left(convert(high, dtype), scalar(32, dtype))
         return bitwise_or(shifted, convert(low, dtype))
@@ -64,8 +69,8 @@ def draw_bits(key_words: Words, shape: tuple[int, ...], dtype: np.dtype) -> Arra
 
 
 def float_dtype(operation: str, dtype: DtypeLike) -> np.dtype:
-    """`dtype`, which must be one of the floats that are computed with."""
-    dtype = dtypes.as_dtype(dtype)
+    """`dtype`, which must be one of the floats that are computed with; None is the default one."""
+    dtype = dtypes.default_float if dtype is None else dtypes.as_dtype(dtype)
     if dtype not in dtypes.floats:
         raise DtypeError(
             at_user_line(
@@ -76,11 +81,40 @@ def float_dtype(operation: str, dtype: DtypeLike) -> np.dtype:
     return dtype
 
 
+def integer_dtype(operation: str, dtype: DtypeLike) -> np.dtype:
+    """`dtype`, which must be an integer dtype; None is the default one."""
+    dtype = dtypes.default_int if dtype is None else dtypes.as_dtype(dtype)
+    if not dtypes.is_integer(dtype):
+        raise DtypeError(
+            at_user_line(f"random.{operation} returns integers, but dtype is {dtype}.")
+        )
+    return dtype
+
+
 def as_parameter(operation: str, value: ArrayLike, dtype: np.dtype) -> Array:
     """A parameter of a distribution in the dtype of the result."""
     if isinstance(value, (int, float)):
         return scalar(value, dtype)  # directly, not by way of the default dtype
-    return convert(as_array(f"random.{operation}", value), dtype)
+    array = as_array(f"random.{operation}", value)
+    if dtypes.is_complex(array.dtype):
+        raise DtypeError(
+            at_user_line(f"random.{operation} takes real parameters, not {array.aval}.")
+        )
+    return convert(array, dtype)
+
+
+def as_parameters(
+    operation: str, dtype: DtypeLike, *values: ArrayLike
+) -> tuple[np.dtype, list[Array]]:
+    """The dtype of the result, that of the parameters by default, and the parameters in it.
+
+    Python numbers and integers mean float32.
+    """
+    if dtype is None:
+        arrays = promote_inexact(f"random.{operation}", *values)
+        dtype = dtypes.real_of(arrays[0].dtype)
+    wanted = float_dtype(operation, dtype)
+    return wanted, [as_parameter(operation, v, wanted) for v in values]
 
 
 def broadcast_parameters(
@@ -123,7 +157,12 @@ def uniform(
         return draw_uniform(key_words, shape, dtype, float(minval), float(maxval))
     low, high = (as_parameter("uniform", v, dtype) for v in (minval, maxval))
     broadcast_parameters("uniform", shape, low, high)
-    floats = _unit_floats(key_words, shape, dtype)
+    return draw_between(key_words, shape, low, high)
+
+
+def draw_between(key_words: Words, shape: tuple[int, ...], low: Array, high: Array) -> Array:
+    """As `uniform`, of the words of a key and bounds that may be traced."""
+    floats = _unit_floats(key_words, shape, low.dtype)
     return maximum(low, _scale(floats, sub(high, low), low))
 
 
@@ -135,7 +174,12 @@ def draw_uniform(
     maxval: float = 1.0,
 ) -> Array:
     """As `uniform`, of the words of a key and static bounds."""
-    floats = _unit_floats(key_words, shape, dtype)
+    return scaled_floats(_unit_floats(key_words, shape, dtype), minval, maxval)
+
+
+def scaled_floats(floats: Array, minval: float = 0.0, maxval: float = 1.0) -> Array:
+    """Floats in [0, 1) moved to [minval, maxval)."""
+    dtype = floats.dtype
     low, high = dtype.type(minval), dtype.type(maxval)
     span = dtype.type(high - low)
     if low == 0 and span == 1:
@@ -163,11 +207,15 @@ def _scale(floats: Array, span: Array, low: Array) -> Array:
 
 
 def _unit_floats(key_words: Words, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    """Floats in [0, 1): random mantissas under the exponent of 1, minus 1."""
+    return unit_floats_of(random_words(key_words, shape), dtype)
+
+
+def unit_floats_of(words_drawn: Words, dtype: np.dtype) -> Array:
+    """Floats in [0, 1) from pairs of random words: mantissas under the exponent of 1, minus 1."""
     width, mantissa = dtype.itemsize * 8, int(dtypes.finfo(dtype).nmant)
     unsigned = np.dtype(f"uint{width}")
     drawn = width if mantissa >= 8 else 8
-    random = convert(draw_bits(key_words, shape, np.dtype(f"uint{drawn}")), unsigned)
+    random = convert(bits_of(words_drawn, np.dtype(f"uint{drawn}")), unsigned)
     one = np.ones((), dtype).view(unsigned)
     random = shift_right_logical(random, scalar(drawn - mantissa, unsigned))
     pattern = bitwise_or(random, scalar(one, unsigned))
@@ -191,10 +239,11 @@ def randint(
     >>> randint(key(0), (4,), 0, 10)
     Array([9, 0, 2, 3], dtype=int32)
     """
-    key_words = words("randint", key)
-    dtype, shape = dtypes.as_dtype(dtype), as_shape(shape)
-    if not dtypes.is_integer(dtype):
-        raise DtypeError(at_user_line(f"random.randint returns integers, but dtype is {dtype}."))
+    key_words, dtype, shape = (
+        words("randint", key),
+        integer_dtype("randint", dtype),
+        as_shape(shape),
+    )
     low, high = (as_array("random.randint", v) for v in (minval, maxval))
     for bound in (low, high):
         if not dtypes.is_integer(bound.dtype):
@@ -282,3 +331,29 @@ def bernoulli(
     first, second = (reshape_p.bind(slice_in_dim(both, i, i + 1), shape=shape) for i in range(2))
     step = scalar(2.0 ** -int(dtypes.finfo(p.dtype).nmant), p.dtype)
     return lt(mul(second, step), sub(p, first))
+
+
+def rademacher(
+    key: ArrayLike, shape: int | Sequence[int] = (), dtype: DtypeLike = "int32"
+) -> Array:
+    """-1 or 1 with probability 1/2 each, in any dtype of signed numbers.
+
+    Equal to `jax.random.rademacher`. Raises `DtypeError` for booleans and unsigned integers.
+
+    >>> from rtfunc.random import key
+    >>> rademacher(key(0), (4,))
+    Array([-1, -1,  1,  1], dtype=int32)
+    """
+    key_words = words("rademacher", key)
+    dtype = dtypes.default_int if dtype is None else dtypes.as_dtype(dtype)
+    if dtypes.kind(dtype) not in ("signed", "float", "complex"):
+        raise DtypeError(
+            at_user_line(f"random.rademacher returns signed numbers, but dtype is {dtype}.")
+        )
+    return convert(draw_signs(key_words, as_shape(shape)), dtype)
+
+
+def draw_signs(key_words: Words, shape: tuple[int, ...]) -> Array:
+    """As `rademacher`, of the words of a key."""
+    positive = lt(draw_uniform(key_words, shape, dtypes.float32), scalar(0.5, dtypes.float32))
+    return select(positive, scalar(1, dtypes.int32), scalar(-1, dtypes.int32))

@@ -1,4 +1,5 @@
-"""Worker processes import `worker_datasets` by name: this folder is on their path."""
+"""Worker processes import `worker_datasets` by name, tests of images `pictures`: this folder is on
+the path."""
 
 import multiprocessing
 import os

@@ -15,6 +15,7 @@ from test_loader import make_arrays, make_items, make_stream, values
 from worker_datasets import (
     Faulty,
     Images,
+    Noted,
     ProcessIds,
     Unloadable,
     count_in_shard,
@@ -101,6 +102,23 @@ def test_processes_are_others_and_end_with_the_iteration():
     assert len(multiprocessing.active_children()) == 2
     del loader
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(("count", "prefetch"), [(1, 1), (2, 3)])
+def test_workers_run_ahead_by_no_more_than_prefetch(tmp_path, count, prefetch):
+    path = tmp_path / "read"
+    loader = DataLoader(
+        Noted(str(path)), 2, num_workers=count, worker_mode="process", prefetch=prefetch
+    )
+    iterator = iter(loader)
+    assert next(iterator).tolist() == [0, 1]
+    expected = 2 * (1 + count * prefetch)
+    deadline = time.monotonic() + 5
+    while path.stat().st_size < expected and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.05)
+    assert path.stat().st_size == expected
+    iterator.close()
 
 
 def test_arrays_of_the_dataset_are_sent_once_and_private():

@@ -78,6 +78,21 @@ class ProcessIds:
         return np.array([os.getpid(), is_main])
 
 
+class Noted:
+    """Adds a byte to a file for each item that is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, index):
+        with open(self.path, "ab") as file:
+            file.write(b"x")
+        return index
+
+
 class Unloadable:
     """Can be pickled and not unpickled."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import rtfunc.numpy  # noqa: F401
 from rtfunc.core.array import Array
@@ -23,7 +21,6 @@ from rtfunc.core.primitive import BatchAxis
 from rtfunc.core.reverse import vjp_flat
 from rtfunc.core.staging import trace_to_graph
 from rtfunc.numpy import indexing as ix
-from rtfunc.numpy.index_expressions import parse, read
 
 X = np.arange(120.0).reshape(4, 5, 6)
 
@@ -147,78 +144,6 @@ def test_batched_indexing_is_looped(idx):
     batch = np.stack([X, -X], axis=1)
     (out,), (axis,) = batch_flat(lambda x: [x[idx]], BatchAxis(2), [array(batch)], [1])
     np.testing.assert_array_equal(np.moveaxis(np.asarray(out), axis, 0), [X[idx], -X[idx]])
-
-
-# Random indices
-
-
-@st.composite
-def _case(draw):
-    shape = tuple(draw(st.lists(st.integers(0, 4), max_size=4)))
-    batch = tuple(draw(st.lists(st.integers(0, 3), max_size=2)))
-    consumed = draw(st.integers(0, len(shape)))
-    front = draw(st.none() | st.integers(0, consumed))
-    axes = list(range(consumed))
-    if front is not None:  # an ellipsis after so many
-        axes = [*range(front), ..., *range(len(shape) - consumed + front, len(shape))]
-    items = []
-    for axis in axes:
-        if axis is ...:
-            items.append(...)
-            continue
-        if draw(st.booleans()) and draw(st.booleans()):
-            items.append(None)
-        n = shape[axis]
-        kind = draw(st.sampled_from(["slice", "mask", *(["int", "array", "scalar"] if n else [])]))
-        if kind == "slice":
-            bound = st.none() | st.integers(-5, 5)
-            items.append(
-                slice(draw(bound), draw(bound), draw(st.sampled_from([None, 1, 2, -1, -3])))
-            )
-        elif kind == "int":
-            items.append(draw(st.integers(-n, n - 1)))
-        elif kind == "scalar":
-            items.append(np.array(draw(st.integers(-n, n - 1)), np.int32))
-        elif kind == "mask":
-            items.append(np.array([draw(st.booleans()) for _ in range(n)], bool))
-        else:
-            kept = draw(st.integers(0, len(batch)))
-            own = [1 if draw(st.booleans()) else b for b in batch[kept:]]
-            values = [draw(st.integers(-n, n - 1)) for _ in range(int(np.prod(own)))]
-            items.append(np.array(values, np.int32).reshape(own))
-    return shape, tuple(items)
-
-
-@settings(max_examples=250, deadline=None, derandomize=True)
-@given(_case())
-def test_random_indices_are_numpys(case):
-    shape, idx = case
-    x = np.arange(float(np.prod(shape))).reshape(shape)
-    try:
-        expected = x[idx]
-    except IndexError:
-        for attempt in (lambda: array(x)[idx], lambda: read(array(x), parse(shape, idx))):
-            with pytest.raises(IndexingError):
-                attempt()
-        return
-    np.testing.assert_array_equal(np.asarray(array(x)[idx]), expected)
-    traced = staged(lambda x: x[idx], x)
-    np.testing.assert_array_equal(traced, expected)
-    assert traced.shape == expected.shape
-    # The same with the index arrays traced too, as far as their kind allows.
-    places = [i for i, e in enumerate(idx) if isinstance(e, np.ndarray) and e.dtype != bool]
-
-    def index_traced(x, *arrays):
-        given = dict(zip(places, arrays))
-        return x[tuple(given.get(i, e) for i, e in enumerate(idx))]
-
-    np.testing.assert_array_equal(
-        staged(index_traced, x, *(array(idx[i]) for i in places)), expected
-    )
-    updated, seen = x.copy(), np.zeros(shape)
-    np.add.at(seen, idx, 1)
-    np.add.at(updated, idx, 1.0)
-    np.testing.assert_array_equal(staged(lambda x: x.at[idx].add(1.0), x), updated)
 
 
 # What an index may not be

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rtfunc.numpy as rnp
-from rtfunc.core.errors import ArgumentError, AxisError, DtypeError, ShapeError
+from rtfunc.core.errors import ArgumentError, AxisError, DtypeError, ShapeError, TracerError
 from rtfunc.testing import check_grads
 from rtfunc.transforms.jvp import jvp
 from rtfunc.transforms.vmap import vmap
@@ -143,6 +143,15 @@ def test_traced_shifts_and_repeats():
     )
 
 
+def test_methods_of_the_array_are_the_functions():
+    x = rnp.asarray(np.array([3, 1, 2]))
+    assert x.tobytes() == np.array([3, 1, 2]).tobytes()
+    np.testing.assert_array_equal(x.argpartition(1), [1, 2, 0])
+    np.testing.assert_array_equal(x.compress(x > 1), [3, 2])
+    np.testing.assert_array_equal((x - 1).choose([x, x * 2, x * 3]), [9, 1, 4])
+    assert rnp.transpose(np.zeros((2, 3, 4)), axes=(2, 0, 1)).shape == (4, 2, 3)
+
+
 def test_errors():
     with pytest.raises(ShapeError, match=r"reshape: an array of shape .* has 24 elements"):
         rnp.reshape(X, (5, 5))
@@ -164,7 +173,7 @@ def test_errors():
         rnp.repeat(V, [1, 2])
     with pytest.raises(DtypeError, match="repeat takes integers as repeats"):
         rnp.repeat(V, 1.5)
-    with pytest.raises(ArgumentError, match="repeat: the size of the result follows from repeats"):
+    with pytest.raises(TracerError, match="Pass total_repeat_length"):
         vmap(lambda n: rnp.repeat(V, n))(np.ones((2, 3), int))
 
 

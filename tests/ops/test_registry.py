@@ -33,6 +33,9 @@ EXEMPT = {
 #: Primitives that refuse reverse mode, with advice; tested in tests/ops/test_loop.py.
 NO_REVERSE = {"while": "the number of steps is not known beforehand; scan and fori_loop have it"}
 
+#: Primitives that refuse to be differentiated at all.
+NO_DERIVATIVE = {"schur": "has no derivative, in JAX neither; tests/ops/test_linalg.py"}
+
 
 def _cases() -> list:
     cases = []
@@ -49,7 +52,13 @@ every_sample = pytest.mark.parametrize(("name", "sample"), _cases())
 every_primitive = pytest.mark.parametrize("name", sorted(primitives))
 
 
+def _skip_without_derivative(name):
+    if name in NO_DERIVATIVE:
+        pytest.skip(NO_DERIVATIVE[name])
+
+
 def _skip_without_reverse(name):
+    _skip_without_derivative(name)
     if name in NO_REVERSE:
         pytest.skip(NO_REVERSE[name])
 
@@ -87,6 +96,7 @@ def test_batched_is_looped(name, sample):
 
 @every_sample
 def test_jvp_is_finite_difference(name, sample):
+    _skip_without_derivative(name)
     walk.pushed_is_difference(primitives[name], sample)
 
 

@@ -3,7 +3,8 @@
 Run as `python -m tests.random.record` where jax is installed. The recorded file was made with jax
 0.10.2 on an x86-64 CPU, in its default configuration (`jax_threefry_partitionable` on), with
 `jax_enable_x64` only for cases of 64-bit dtypes. It holds for each case and key the dtype, shape
-and a SHA-256 of the bytes, and values of a few draws in full.
+and a SHA-256 of the bytes, and values of a few draws in full. ("rounded" has those of draws that
+rounding may change, for the second key.)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pathlib
 
 import numpy as np
 
-from tests.random.cases import CASES, KEYS, digest, draw, name, needs_64_bits
+from tests.random.cases import CASES, KEYS, ROUNDED, digest, draw, name, needs_64_bits
 
 PATH = pathlib.Path(__file__).parent / "recorded.json"
 
@@ -39,7 +40,9 @@ def main() -> None:
             ("permutation", {"x": 5}),
         )
     }
-    PATH.write_text(json.dumps({"digests": digests, "values": values}, indent=1) + "\n")
+    rounded = {name(case): make(case, key).tolist() for case in ROUNDED}
+    record = {"digests": digests, "values": values, "rounded": rounded}
+    PATH.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError
 from rtfunc.ops.random_bits import threefry2x32
 from rtfunc.transforms.jit import jit
+from rtfunc.transforms.stage import eval_shape, make_graph
 from rtfunc.transforms.vjp import grad
 from rtfunc.transforms.vmap import vmap
 
@@ -61,6 +62,16 @@ def test_key_data_and_back():
     key = random.wrap_key_data(words)
     words[0] = 9  # the key is its own
     np.testing.assert_array_equal(random.key_data(key), [1, 2])
+    np.testing.assert_array_equal(random.clone(key), key)
+    assert random.key_impl(key) == "threefry2x32"
+
+
+def test_more_than_2_to_the_32_numbers_count_in_two_words():
+    size = 2**32 + 8
+    assert eval_shape(lambda key: random.bits(key, (size,)), KEY).shape == (size,)
+    graph = str(make_graph(lambda key: random.bits(key, (size,)))(KEY))
+    assert "shift_right_logical" in graph  # the high words; with fewer numbers they are 0
+    assert "shift_right_logical" not in str(make_graph(lambda key: random.bits(key, (9,)))(KEY))
 
 
 def test_split_keys_are_different():
@@ -68,6 +79,7 @@ def test_split_keys_are_different():
     assert len({tuple(k) for k in keys.tolist()}) == 1000
 
 
+A = np.array([0.3, 1.0, 4.0, 7.5], "float32")
 DRAWS = {
     "split": lambda key: random.split(key, 3),
     "fold_in": lambda key: random.fold_in(key, 7),
@@ -91,6 +103,30 @@ DRAWS = {
         key, 4, (3,), False, np.array([0.1, 0.2, 0.3, 0.4])
     ),
     "categorical": lambda key: random.categorical(key, np.arange(6.0).reshape(2, 3)),
+    "rademacher": lambda key: random.rademacher(key, (5,)),
+    "gumbel highest": lambda key: random.gumbel(key, (4,), mode="highest"),
+    "cauchy": lambda key: random.cauchy(key, (4,)),
+    "maxwell": lambda key: random.maxwell(key, (4,)),
+    "lognormal": lambda key: random.lognormal(key, A),
+    "pareto": lambda key: random.pareto(key, A),
+    "rayleigh": lambda key: random.rayleigh(key, A),
+    "weibull_min": lambda key: random.weibull_min(key, 2.0, A),
+    "double_sided_maxwell": lambda key: random.double_sided_maxwell(key, 1.0, A),
+    "triangular": lambda key: random.triangular(key, 0.0, A, 9.0),
+    "wald": lambda key: random.wald(key, A),
+    "gamma": lambda key: random.gamma(key, A),
+    "loggamma": lambda key: random.loggamma(key, A),
+    "beta": lambda key: random.beta(key, A, 2.0),
+    "dirichlet": lambda key: random.dirichlet(key, A),
+    "chisquare": lambda key: random.chisquare(key, A),
+    "f": lambda key: random.f(key, A, 3.0),
+    "t": lambda key: random.t(key, A),
+    "generalized_normal": lambda key: random.generalized_normal(key, 3.0, (4,)),
+    "ball": lambda key: random.ball(key, 3, shape=(2,)),
+    "geometric": lambda key: random.geometric(key, 0.3, (4,)),
+    "poisson": lambda key: random.poisson(key, np.array([3.0, 30.0], "float32"), (3, 2)),
+    "binomial": lambda key: random.binomial(key, np.array([3.0, 300.0], "float32"), 0.3),
+    "multinomial": lambda key: random.multinomial(key, 20, np.array([0.2, 0.5, 0.3])),
 }
 
 
@@ -276,6 +312,93 @@ def test_categories_have_their_probabilities():
             ArgumentError,
             "cannot draw 4 distinct categories of 3",
         ),
+        *(
+            (lambda draw=draw: draw(3), DtypeError, f"random.{name} takes a key, a uint32 array")
+            for name, draw in {
+                "split": random.split,
+                "clone": random.clone,
+                "key_impl": random.key_impl,
+                "rademacher": random.rademacher,
+                "cauchy": random.cauchy,
+                "maxwell": random.maxwell,
+                "lognormal": random.lognormal,
+                "rayleigh": random.rayleigh,
+                "gamma": lambda key: random.gamma(key, 1.0),
+                "loggamma": lambda key: random.loggamma(key, 1.0),
+                "beta": lambda key: random.beta(key, 1.0, 1.0),
+                "dirichlet": lambda key: random.dirichlet(key, np.ones(2)),
+                "chisquare": lambda key: random.chisquare(key, 1.0),
+                "f": lambda key: random.f(key, 1.0, 1.0),
+                "t": lambda key: random.t(key, 1.0),
+                "generalized_normal": lambda key: random.generalized_normal(key, 1.0),
+                "pareto": lambda key: random.pareto(key, 1.0),
+                "weibull_min": lambda key: random.weibull_min(key, 1.0, 1.0),
+                "double_sided_maxwell": lambda key: random.double_sided_maxwell(key, 1.0, 1.0),
+                "triangular": lambda key: random.triangular(key, 0.0, 1.0, 2.0),
+                "wald": lambda key: random.wald(key, 1.0),
+                "poisson": lambda key: random.poisson(key, 1.0),
+                "binomial": lambda key: random.binomial(key, 1, 0.5),
+                "multinomial": lambda key: random.multinomial(key, 1, np.ones(2)),
+                "geometric": lambda key: random.geometric(key, 0.5),
+                "ball": lambda key: random.ball(key, 2),
+                "choice": lambda key: random.choice(key, 2),
+                "permutation": lambda key: random.permutation(key, 2),
+                "categorical": lambda key: random.categorical(key, np.ones(2)),
+                "truncated_normal": lambda key: random.truncated_normal(key, 0.0, 1.0),
+            }.items()
+        ),
+        (
+            lambda: random.rademacher(KEY, (), "uint8"),
+            DtypeError,
+            "random.rademacher returns signed numbers, but dtype is uint8",
+        ),
+        (
+            lambda: random.gumbel(KEY, (), mode="mid"),
+            ArgumentError,
+            "random.gumbel: mode is 'low', 'high' or 'highest', not 'mid'",
+        ),
+        (
+            lambda: random.categorical(KEY, np.zeros(3), mode="mid"),
+            ArgumentError,
+            "random.categorical: mode is",
+        ),
+        (
+            lambda: random.choice(KEY, 3, (), False, np.ones(3), mode="mid"),
+            ArgumentError,
+            "random.choice: mode is",
+        ),
+        (lambda: random.gamma(KEY, 1.0, (-1,)), ShapeError, "not negative"),
+        (
+            lambda: random.gamma(KEY, 1.0, (2.5,)),
+            DtypeError,
+            "an integer or a sequence of integers",
+        ),
+        (
+            lambda: random.gamma(KEY, np.ones(3), (2,)),
+            ShapeError,
+            "random.gamma got shapes that do not broadcast",
+        ),
+        (
+            lambda: random.beta(KEY, np.ones(3), 1.0, ()),
+            ShapeError,
+            r"random.beta: parameters of shape \(3,\) do not broadcast to the shape \(\)",
+        ),
+        (lambda: random.gamma(KEY, 1.0, (), "int32"), DtypeError, "random.gamma returns float16"),
+        (lambda: random.gamma(KEY, 1j), DtypeError, "random.gamma takes real parameters"),
+        (lambda: random.wald(KEY, [1.0]), DtypeError, "random.wald takes arrays and numbers"),
+        (lambda: random.poisson(KEY, 1.0, (), "float32"), DtypeError, "poisson returns integers"),
+        (lambda: random.geometric(KEY, 0.5, (), "bool"), DtypeError, "geometric returns integers"),
+        (lambda: random.binomial(KEY, 3, 0.5, (), "int32"), DtypeError, "binomial returns float16"),
+        (lambda: random.dirichlet(KEY, 1.0), ShapeError, "takes a vector of concentrations"),
+        (lambda: random.multinomial(KEY, 3, 1.0), ShapeError, "takes a vector of probabilities"),
+        (
+            lambda: random.multinomial(KEY, np.ones(2), np.ones((3, 4))),
+            ShapeError,
+            "random.multinomial got shapes that do not broadcast",
+        ),
+        (lambda: random.ball(KEY, 2.0), DtypeError, "random.ball: d is an integer, not float"),
+        (lambda: random.ball(KEY, -2), ArgumentError, "random.ball: d is -2, below 0"),
+        (lambda: random.ball(KEY, 2, np.ones(2)), ShapeError, "random.ball: p is a scalar"),
     ],
 )
 def test_errors(call, error, text):

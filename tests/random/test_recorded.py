@@ -10,7 +10,7 @@ import pytest
 
 import rtfunc.numpy  # noqa: F401
 from rtfunc import random
-from tests.random.cases import CASES, KEYS, digest, draw, name, needs_64_bits
+from tests.random.cases import CASES, KEYS, ROUNDED, digest, draw, name, needs_64_bits
 
 #: Made by `record.py`, which says how.
 RECORDED = json.loads((pathlib.Path(__file__).parent / "recorded.json").read_text())
@@ -38,6 +38,22 @@ def test_values_in_full(text):
     np.testing.assert_array_equal(found, expected)
 
 
+#: jax computes the smaller root of Wald's quadratic with cancellation.
+AMPLIFIED = {"wald": 1e-3}
+
+
+def assert_rounded(case, found, expected):
+    """Within some ulp: 1e-5 leaves room for the few steps in which rounding is amplified."""
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=AMPLIFIED.get(case[0], 1e-5), atol=1e-6)
+
+
+@pytest.mark.parametrize("case", ROUNDED, ids=name)
+def test_distributions_are_the_recorded_ones(case):
+    found = draw(random, np.array(KEYS[1], "uint32"), case)
+    assert_rounded(case, found, np.array(RECORDED["rounded"][name(case)], found.dtype))
+
+
 @pytest.fixture
 def jax():
     jax = pytest.importorskip("jax")
@@ -46,12 +62,24 @@ def jax():
     jax.config.update("jax_enable_x64", before)
 
 
+def _rounded_by_processor(case):
+    """jax's own float16 products and sums are fused on some processors and not on others."""
+    function, arguments = case
+    return function == "uniform" and arguments["dtype"] == "float16" and arguments["minval"] != 0
+
+
 def _differences(jax, cases):
     words = np.array([7, 2**32 - 5], "uint32")
     wrong = []
     for case in cases:
         jax.config.update("jax_enable_x64", needs_64_bits(case))
-        if digest(draw(random, words, case)) != digest(draw(jax.random, words, case)):
+        found, expected = draw(random, words, case), draw(jax.random, words, case)
+        if _rounded_by_processor(case):
+            scale = case[1]["maxval"] - case[1]["minval"]
+            same = np.abs(found - expected).max(initial=0) <= 2**-10 * scale
+        else:
+            same = digest(found) == digest(expected)
+        if not same:
             wrong.append(case)
     return wrong
 
@@ -120,17 +148,40 @@ def test_weighted_choices_as_in_jax(jax):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("function", ["exponential", "gumbel", "laplace", "logistic"])
-def test_distributions_as_in_jax(jax, function):
+@pytest.mark.parametrize("case", ROUNDED, ids=name)
+def test_distributions_as_in_jax(jax, case):
+    """Other keys than the recorded one."""
+    jax.config.update("jax_enable_x64", False)
+    function, arguments = case
+    for words in KEYS[2:]:
+        key = np.array(words, "uint32")
+        found, expected = draw(random, key, case), draw(jax.random, key, case)
+        assert found.dtype == expected.dtype
+        assert_rounded(case, found, expected)
+
+
+@pytest.mark.oracle
+def test_many_samples_as_in_jax(jax):
+    """Loops with many elements: all take the turns that jax's take."""
     jax.config.update("jax_enable_x64", False)
     key = np.array([3, 4], "uint32")
-    found = getattr(random, function)(key, (1000,))
-    expected = getattr(jax.random, function)(key, (1000,))
-    # 4 ulp: one or two logarithms, each within 1 or 2 ulp
-    np.testing.assert_allclose(found, expected, rtol=5e-7, atol=5e-7)
-    found = random.truncated_normal(key, -0.5, 2.0, (1000,))
-    expected = jax.random.truncated_normal(key, -0.5, 2.0, (1000,))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)  # steep near the ends
+    generator = np.random.default_rng(0)
+    a = generator.uniform(0.05, 30, 5000).astype("float32")
+    p = generator.uniform(0, 1, 5000).astype("float32")
+    for function, arguments in (
+        ("gamma", (a,)),
+        ("loggamma", (a,)),
+        ("beta", (a, a[::-1])),
+        ("poisson", (a * 10,)),
+        ("binomial", (np.round(a * 10), p)),
+    ):
+        found, expected = (
+            np.asarray(getattr(module, function)(key, *arguments))
+            for module in (random, jax.random)
+        )
+        # A comparison that hangs on the last bit may accept one sample and not the other.
+        different = np.abs(found - expected) > 1e-6 + 1e-4 * np.abs(expected)
+        assert different.mean() < 1e-3, function
 
 
 @pytest.mark.oracle

@@ -104,7 +104,9 @@ class VectorAccess:
         count = self._tail(span, k)
         if count == 1 < self.lanes:
             # LLVM stores too many bytes for a truncated vector of which the mask leaves one lane.
-            b.store(b.extract_element(value, ir.IntType(32)(0)), address)
+            single = b.extract_element(value, ir.IntType(32)(0))
+            place = b.bitcast(address, element.as_pointer())  # a stack slot is one of vectors
+            b.store(single, place, align=max(1, bytes_of(element)))
         elif count == self.lanes:
             b.store(value, address, align=max(1, bytes_of(element)))
         else:

@@ -9,7 +9,7 @@ It relies on two layouts: the head of a Python object, and the array object of N
 (`PyArrayObject_fields`, the same since NumPy 1.7). Both are checked at first use; where they do not
 hold, ctypes does the work under the same contract.
 
-Depends on `engine`, `rtfunc.compiler.cache` and NumPy.
+Depends on `library` and NumPy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from rtfunc.compiler.cpu import engine
+from rtfunc.compiler.cpu import library
 
 _SYMBOL_PREFIX = "rtfunc_python_"
 _METH_FASTCALL = 0x0080
@@ -200,7 +200,7 @@ def make_entry(
         raise ValueError(f"outputs must be from 0 to {arguments}, got {outputs}")
     if not is_fast():
         return _make_ctypes_entry(address, arguments, outputs, release_gil, keep)
-    code = _trampolines().address("call_releasing" if release_gil else "call_holding")
+    code = library.load("entry").address("call_releasing" if release_gil else "call_holding")
     definition = _MethodDefinition(b"entry", code, _METH_FASTCALL, None)
     settings = _SETTINGS.pack(address, arguments, arguments - outputs)
     # The function keeps its `self` and its module alive: the former are its settings, the latter
@@ -258,8 +258,7 @@ def _make_ctypes_entry(
     return entry
 
 
-@functools.cache
-def _trampolines() -> engine.CompiledModule:
+def routines(library: str) -> str:
     """The two C functions that all entries share."""
     head, body = _IR.split("\ndefine", 1)
     parts = [head]
@@ -277,10 +276,7 @@ def _trampolines() -> engine.CompiledModule:
         "WRITEABLE_FLAG": _WRITEABLE,
     }.items():
         source = source.replace(word, str(value))
-    module = engine.compile_cached(source)
-    # Functions made by `make_entry` may be called while the interpreter shuts down.
-    module.make_permanent()
-    return module
+    return source
 
 
 @functools.cache
@@ -297,13 +293,9 @@ _OBJECTS: dict[str, object] = {
 }
 
 
-def _resolve(name: str) -> int | None:
-    if not name.startswith(_SYMBOL_PREFIX):
-        return None
+def resolve(name: str) -> int | None:
+    """The address of what of CPython the trampolines use."""
     name = name[len(_SYMBOL_PREFIX) :]
     if name in _OBJECTS:
         return id(_OBJECTS[name])
     return ctypes.cast(getattr(ctypes.pythonapi, name), c_void_p).value
-
-
-engine.add_resolver(_resolve)

@@ -9,19 +9,17 @@ out blocks of register tiles to the pool's threads. `functions` are the two pack
 (whole ones, and those with fewer rows, fewer columns, or both). Tiles are compiled one by one when a program
 first needs them, and kept in the disk cache, so that a new product costs a program next to no compile time.
 
-Depends on `product_plan`, `register_tile`, `transposition`, `engine`.
+Depends on `product_plan`, `register_tile`, `transposition`.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 
 import numpy as np
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.emission import (
     BODY,
     Code,
@@ -457,30 +455,18 @@ def _define_pack(module: ir.Module, name: str, dtype: np.dtype) -> None:
 # The library.
 
 
-@functools.cache
-def _compiled(name: str) -> engine.CompiledModule:
-    module = ir.Module(name)
-    tile, pack = _TILE.fullmatch(name), _PACK.fullmatch(name)
+def routines(library: str) -> ir.Module:
+    """The routine of this name."""
+    module = ir.Module(library)
+    tile, pack = _TILE.fullmatch(library), _PACK.fullmatch(library)
     if tile:
         wide, out, rows, columns, masked = tile.groups()
         _define_tile(
-            module, name, dtypes.as_dtype(wide), dtypes.as_dtype(out), int(rows), int(columns),
+            module, library, dtypes.as_dtype(wide), dtypes.as_dtype(out), int(rows), int(columns),
             bool(masked),
         )  # fmt: skip
     elif pack:
-        _define_pack(module, name, dtypes.as_dtype(pack[1]))
+        _define_pack(module, library, dtypes.as_dtype(pack[1]))
     else:
         _define_driver(module)
-    compiled = engine.compile_cached(module)
-    # Native threads may be in it while the interpreter shuts down.
-    compiled.make_permanent()
-    return compiled
-
-
-def _resolve(name: str) -> int | None:
-    if name == DRIVER or _TILE.fullmatch(name) or _PACK.fullmatch(name):
-        return _compiled(name).address(name)
-    return None
-
-
-engine.add_resolver(_resolve)
+    return module

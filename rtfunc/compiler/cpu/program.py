@@ -35,24 +35,17 @@ _CHUNK_COST = 30_000
 _MAX_CHUNKS = 64
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class HostCall:
-    """A step that Python runs: the equation, with the Avals of its operands."""
-
-    equation: Equation
-
-
 @dataclasses.dataclass
 class Printed:
     """The module and what its function takes.
 
-    Attributes: constants: in the order of the buffers; hosts: by number; arena_bytes; kernels: how many
-    functions there are, for the statistics.
+    Attributes: constants: in the order of the buffers; hosts: equations that Python runs, by number;
+    arena_bytes; kernels: how many functions there are, for the statistics.
     """
 
     module: ir.Module
     constants: list[Array]
-    hosts: list[HostCall]
+    hosts: list[Equation]
     arena_bytes: int
     kernels: int
 
@@ -80,7 +73,7 @@ class _Printer:
         self.lowered = lowered
         self.vector_bytes = vector_bytes
         self.module = ir.Module("program")
-        self.hosts: list[HostCall] = []
+        self.hosts: list[Equation] = []
         self.kernels: dict[Any, Emitted] = {}
         self.table_size = 1
         #: Where each buffer is: a pointer value that dominates its uses.
@@ -379,7 +372,7 @@ class _Printer:
         """Call back: `int32 host(int64 number, void **pointers)`; stop when it returns an error."""
         b = self.b
         number = len(self.hosts)
-        self.hosts.append(HostCall(call.equation))
+        self.hosts.append(call.equation)
         variables = [*(v for v, _ in call.operands), *call.equation.outputs]
         self._fill([self._pointer(program, v) for v in variables])
         signature = ir.FunctionType(i32, [i64, pointer])

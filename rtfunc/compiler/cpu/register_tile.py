@@ -17,7 +17,6 @@ from typing import TypeAlias
 import numpy as np
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.emission import (
     Code,
     Index,
@@ -26,6 +25,7 @@ from rtfunc.compiler.cpu.emission import (
     constant_table,
     i32,
 )
+from rtfunc.compiler.cpu.target import vector_bytes
 from rtfunc.compiler.cpu.transposition import emit_transposition
 
 
@@ -64,12 +64,12 @@ scalar for one lane. It is called while emitting, once for each vector of a tile
 
 def lanes_of(dtype: np.dtype) -> int:
     """How many numbers fit into a vector of the dtype in which `dtype` is computed."""
-    return engine.vector_bytes() // compute_dtype(dtype).itemsize
+    return vector_bytes() // compute_dtype(dtype).itemsize
 
 
 def vector_registers() -> int:
     """How many vector registers there are."""
-    many = engine.vector_bytes() == 64 or platform.machine().lower() in ("arm64", "aarch64")
+    many = vector_bytes() == 64 or platform.machine().lower() in ("arm64", "aarch64")
     return 32 if many else 16
 
 
@@ -366,4 +366,4 @@ def _store_one_by_one(store: _Store, tile: Accumulators, layout: StoreLayout) ->
 
 def vector_alignment() -> int:
     """Alignment of vectors on the stack, bytes."""
-    return engine.vector_bytes()
+    return vector_bytes()

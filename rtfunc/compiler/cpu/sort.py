@@ -16,10 +16,10 @@ import dataclasses
 import numpy as np
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.axis_loops import around_axis, emit_items, stack_array
 from rtfunc.compiler.cpu.emission import Code, Index, i1, i32, i64
 from rtfunc.compiler.cpu.sorting import emit_radix, emit_rank, most_ranked, rank_room
+from rtfunc.compiler.cpu.target import vector_bytes
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
 
@@ -250,7 +250,7 @@ class _Printer:
             b.store(self._key_of(b, raw, dtype, True), code.at(keys, i, self.key))
 
         if order is None and self._is_contiguous(part):
-            size = min(_VECTOR, engine.vector_bytes() * 8 // self.spec.bits)
+            size = min(_VECTOR, vector_bytes() * 8 // self.spec.bits)
             whole = self.n // _VECTOR * _VECTOR
             for i in range(0, self.n, _VECTOR):
                 count = _VECTOR if i < whole else self.n - whole

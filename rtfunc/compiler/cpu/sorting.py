@@ -17,15 +17,12 @@ The routines are compiled once for a machine and kept in the disk cache. Depends
 
 from __future__ import annotations
 
-import functools
-
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.axis_loops import stack_array
 from rtfunc.compiler.cpu.emission import Code, Index, i32, i64, pointer
+from rtfunc.compiler.cpu.target import vector_bytes
 
-SYMBOL_PREFIXES = ("rtfunc_rank_", "rtfunc_radix_")
 RADIX_FORMS = ((32, 1), (32, 2), (32, 4), (64, 8))
 _RANK_VECTORS = 2
 _MOST_RANKED_VECTORS = 8
@@ -36,12 +33,12 @@ i8 = ir.IntType(8)
 
 def most_ranked(bits: int) -> int:
     """How many keys are sorted by `rtfunc_rank` rather than by `rtfunc_radix`."""
-    return _MOST_RANKED_VECTORS * engine.vector_bytes() * 8 // bits
+    return _MOST_RANKED_VECTORS * vector_bytes() * 8 // bits
 
 
 def rank_room(bits: int, n: int) -> int:
     """Elements that arrays of n keys and ranks need room for."""
-    block = _RANK_VECTORS * engine.vector_bytes() * 8 // bits
+    block = _RANK_VECTORS * vector_bytes() * 8 // bits
     return -(-n // block) * block
 
 
@@ -73,7 +70,7 @@ def _define_rank(module: ir.Module, bits: int) -> None:
     keys, ranks, n = function.args
     b = ir.IRBuilder(function.append_basic_block("entry"))
     code = Code(b)
-    element, lanes = ir.IntType(bits), engine.vector_bytes() * 8 // bits
+    element, lanes = ir.IntType(bits), vector_bytes() * 8 // bits
     of = ir.VectorType(element, lanes)
     block = lanes * _RANK_VECTORS
     align = bits // 8
@@ -129,7 +126,7 @@ def _define_radix(module: ir.Module, bits: int, size: int) -> None:
         place = code.at(element, first_byte + number, i8)
         return b.zext(b.load(place, typ=i8), i64)
 
-    lanes = engine.vector_bytes() // 4
+    lanes = vector_bytes() // 4
     vector = ir.VectorType(i32, lanes)
     with code.loop(_DIGITS * size, 0, lanes) as at:
         b.store(ir.Constant(vector, None), code.at(counts, at, i32))
@@ -173,21 +170,11 @@ def _define_radix(module: ir.Module, bits: int, size: int) -> None:
     b.ret(b.load(source, typ=pointer))
 
 
-@functools.cache
-def _library() -> engine.CompiledModule:
-    module = ir.Module("sorting")
+def routines(library: str) -> ir.Module:
+    """All of them."""
+    module = ir.Module(library)
     for bits in (32, 64):
         _define_rank(module, bits)
     for bits, size in RADIX_FORMS:
         _define_radix(module, bits, size)
-    compiled = engine.compile_cached(module)
-    # Native threads may be in it while the interpreter shuts down.
-    compiled.make_permanent()
-    return compiled
-
-
-def _resolve(name: str) -> int | None:
-    return _library().address(name) if name.startswith(SYMBOL_PREFIXES) else None
-
-
-engine.add_resolver(_resolve)
+    return module

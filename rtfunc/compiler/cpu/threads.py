@@ -21,8 +21,7 @@ order to whoever is free, the caller among them.
   interpreter exit workers are ended in order.
 - On Windows all calls run serially: there the pool has no threads yet.
 
-OpenBLAS is joined to the pool by `rtfunc.compiler.cpu.blas`.
-Depends on `engine` and `threads_ir`.
+Depends on `library`.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ import atexit
 import functools
 import math
 import os
-import platform
 import sys
 import threading
 import time
-from ctypes import c_int64, c_void_p
+from ctypes import c_int64
 from pathlib import Path
 
-from rtfunc.compiler.cpu import engine
-from rtfunc.compiler.cpu.threads_ir import MAX_THREADS, pool_ir
+from rtfunc.compiler.cpu import library
 
 PARALLEL_FOR = "rtfunc_parallel_for"
 """Symbol of the pool's entry; the linker knows it once this module is imported."""
+
+MAX_THREADS = 1024
 
 _SPIN_MICROSECONDS = 100.0
 _lock = threading.Lock()
@@ -52,15 +51,11 @@ class _Pool:
     """The compiled pool and its settings; made once a process by `load`."""
 
     def __init__(self) -> None:
-        source = pool_ir(sys.platform, platform.machine())
-        self.module = engine.compile_cached(source, optimize=("always_inliner", *engine.LEAN))
-        # Workers may outlive the interpreter's objects by a moment: their code has to as well.
-        self.module.make_permanent()
+        self.module = library.load("pool")
         self.configure = self.module.function("pool_configure", None, c_int64, c_int64)
         self.count_threads = self.module.function("pool_threads", c_int64)
         self.count_workers = self.module.function("pool_workers", c_int64)
         self.count_regions = self.module.function("pool_regions", c_int64)
-        self.set_blas = self.module.function("pool_set_blas", None, c_void_p)
         self.reset = self.module.function("pool_reset", None)
         self.stop = self.module.function("pool_stop", None)
         self.pauses_per_microsecond = self._measure_pause()
@@ -190,8 +185,6 @@ def _read_quota(file: Path) -> float:
         return math.inf
 
 
-def _resolve(name: str) -> int | None:
+def resolve(name: str) -> int | None:
+    """The address of the pool's entry."""
     return load().module.address(PARALLEL_FOR) if name == PARALLEL_FOR else None
-
-
-engine.add_resolver(_resolve)

@@ -19,7 +19,10 @@ then sleeps on a condition variable.
 
 from __future__ import annotations
 
-MAX_THREADS = 1024
+import platform
+import sys
+
+from rtfunc.compiler.cpu.threads import MAX_THREADS
 
 SERIAL = """
 define private void @run_serially(ptr %body, ptr %context, i64 %total, i64 %grain) nounwind {
@@ -54,7 +57,6 @@ define void @pool_configure(i64 %threads, i64 %spins) { ret void }
 define i64 @pool_threads() { ret i64 1 }
 define i64 @pool_workers() { ret i64 0 }
 define i64 @pool_regions() { ret i64 0 }
-define void @pool_set_blas(ptr %set) { ret void }
 define void @pool_reset() { ret void }
 define void @pool_stop() { ret void }
 define void @pool_spin(i64 %n) { ret void }
@@ -71,10 +73,8 @@ STATE = """
 @stopping = internal global i32 0
 @workers = internal global i64 0
 @regions = internal global i64 0
-@blas = internal global ptr null
 @handles = internal global [MAX_THREADS x i64] zeroinitializer
 @mutex = internal global [256 x i8] zeroinitializer, align 128
-@blas_turn = internal global [256 x i8] zeroinitializer, align 128
 @wakeup = internal global [256 x i8] zeroinitializer, align 128
 
 declare i32 @pthread_mutex_init(ptr, ptr)
@@ -240,13 +240,6 @@ entry:
   %regions.old = load i64, ptr @regions
   %regions.new = add i64 %regions.old, 1
   store i64 %regions.new, ptr @regions
-  %blas = load ptr, ptr @blas
-  %has.blas = icmp ne ptr %blas, null
-  br i1 %has.blas, label %single, label %open
-single:
-  call void %blas(i32 1)
-  br label %open
-open:
   %old = load atomic i64, ptr @state monotonic, align 8
   %old.number = lshr i64 %old, 32
   %number = add i64 %old.number, 1
@@ -287,13 +280,6 @@ again:
   %round.next = add i64 %round, 1
   br label %join
 closed:
-  br i1 %has.blas, label %several, label %done
-several:
-  %threads = load atomic i64, ptr @threads monotonic, align 8
-  %threads.int = trunc i64 %threads to i32
-  call void %blas(i32 %threads.int)
-  br label %done
-done:
   ret void
 }
 
@@ -330,105 +316,8 @@ done:
 }
 """
 
-# OpenBLAS's jobs wait for each other, so they must all run at once: one thread each, from the pool
-# if it is free and large enough, else from threads made for the occasion. Its work buffers belong
-# to job numbers, hence one set of jobs at a time.
-BLAS = """
-define private void @run_job(ptr %job, i64 %begin, i64 %end, i64 %worker) nounwind {
-  %function = load ptr, ptr %job
-  %size.p = getelementptr {ptr, i64, ptr, i32}, ptr %job, i64 0, i32 1
-  %size = load i64, ptr %size.p
-  %data.p = getelementptr {ptr, i64, ptr, i32}, ptr %job, i64 0, i32 2
-  %data = load ptr, ptr %data.p
-  %extra.p = getelementptr {ptr, i64, ptr, i32}, ptr %job, i64 0, i32 3
-  %extra = load i32, ptr %extra.p
-  %offset = mul i64 %begin, %size
-  %element = getelementptr i8, ptr %data, i64 %offset
-  %index = trunc i64 %begin to i32
-  call void %function(i32 %index, ptr %element, i32 %extra)
-  ret void
-}
-
-define private ptr @run_job_on_own_thread(ptr %argument) nounwind {
-  %job = load ptr, ptr %argument
-  %index.p = getelementptr {ptr, i64}, ptr %argument, i64 0, i32 1
-  %index = load i64, ptr %index.p
-  call void @run_job(ptr %job, i64 %index, i64 0, i64 0)
-  ret ptr null
-}
-
-define void @rtfunc_blas_jobs(
-    i32 %sync, ptr %function, i32 %count.int, i64 %size, ptr %data, i32 %extra) nounwind {
-entry:
-  %count = sext i32 %count.int to i64
-  %job = alloca {ptr, i64, ptr, i32}
-  store ptr %function, ptr %job
-  %size.p = getelementptr {ptr, i64, ptr, i32}, ptr %job, i64 0, i32 1
-  store i64 %size, ptr %size.p
-  %data.p = getelementptr {ptr, i64, ptr, i32}, ptr %job, i64 0, i32 2
-  store ptr %data, ptr %data.p
-  %extra.p = getelementptr {ptr, i64, ptr, i32}, ptr %job, i64 0, i32 3
-  store i32 %extra, ptr %extra.p
-  %one = icmp sle i64 %count, 1
-  br i1 %one, label %alone, label %several
-alone:
-  call void @run_job(ptr %job, i64 0, i64 1, i64 0)
-  ret void
-several:
-  %turn = call i32 @pthread_mutex_lock(ptr @blas_turn)
-  %threads = load atomic i64, ptr @threads monotonic, align 8
-  %fits = icmp sle i64 %count, %threads
-  br i1 %fits, label %claim, label %own
-claim:
-  %pair = cmpxchg ptr @busy, i32 0, i32 1 acquire monotonic
-  %mine = extractvalue {i32, i1} %pair, 1
-  br i1 %mine, label %fork, label %own
-fork:
-  %have = call i64 @ensure_workers(i64 %threads)
-  %enough = icmp sge i64 %have, %count
-  br i1 %enough, label %region, label %give.up
-region:
-  call void @run_region(ptr @run_job, ptr %job, i64 %count, i64 1, i64 %count)
-  store atomic i32 0, ptr @busy release, align 4
-  br label %collected
-give.up:
-  store atomic i32 0, ptr @busy release, align 4
-  br label %own
-own:
-  %arguments = alloca {ptr, i64}, i64 %count
-  %handles = alloca i64, i64 %count
-  br label %create
-create:
-  %i = phi i64 [1, %own], [%i.next, %create]
-  %argument = getelementptr {ptr, i64}, ptr %arguments, i64 %i
-  store ptr %job, ptr %argument
-  %index.p = getelementptr {ptr, i64}, ptr %argument, i64 0, i32 1
-  store i64 %i, ptr %index.p
-  %handle = getelementptr i64, ptr %handles, i64 %i
-  %0 = call i32 @pthread_create(ptr %handle, ptr null, ptr @run_job_on_own_thread, ptr %argument)
-  %i.next = add i64 %i, 1
-  %more = icmp slt i64 %i.next, %count
-  br i1 %more, label %create, label %created
-created:
-  call void @run_job(ptr %job, i64 0, i64 1, i64 0)
-  br label %collect
-collect:
-  %j = phi i64 [1, %created], [%j.next, %collect]
-  %handle.j = getelementptr i64, ptr %handles, i64 %j
-  %thread = load i64, ptr %handle.j
-  %1 = call i32 @pthread_join(i64 %thread, ptr null)
-  %j.next = add i64 %j, 1
-  %more.j = icmp slt i64 %j.next, %count
-  br i1 %more.j, label %collect, label %collected
-collected:
-  %next = call i32 @pthread_mutex_unlock(ptr @blas_turn)
-  ret void
-}
-"""
-
 CONTROL = """
-; Waits for an open region to end: OpenBLAS's number of threads is only ever set by who is busy, as
-; it starts threads of its own without a lock that would hold two callers apart.
+; Waits for an open region to end.
 define void @pool_configure(i64 %threads, i64 %spins) nounwind {
 entry:
   br label %claim
@@ -442,14 +331,6 @@ wait:
 configure:
   store atomic i64 %spins, ptr @spins monotonic, align 8
   store atomic i64 %threads, ptr @threads monotonic, align 8
-  %blas = load ptr, ptr @blas
-  %has.blas = icmp ne ptr %blas, null
-  br i1 %has.blas, label %tell, label %done
-tell:
-  %threads.int = trunc i64 %threads to i32
-  call void %blas(i32 %threads.int)
-  br label %done
-done:
   store atomic i32 0, ptr @busy release, align 4
   ret void
 }
@@ -469,11 +350,6 @@ define i64 @pool_regions() nounwind {
   ret i64 %regions
 }
 
-define void @pool_set_blas(ptr %set) nounwind {
-  store ptr %set, ptr @blas
-  ret void
-}
-
 ; Forget all workers and whatever was going on: for the start, and for the child of a fork.
 define void @pool_reset() nounwind {
 entry:
@@ -484,7 +360,6 @@ entry:
   store i64 0, ptr @state
   %0 = call i32 @pthread_mutex_init(ptr @mutex, ptr null)
   %1 = call i32 @pthread_cond_init(ptr @wakeup, ptr null)
-  %2 = call i32 @pthread_mutex_init(ptr @blas_turn, ptr null)
   ret void
 }
 
@@ -548,6 +423,11 @@ _PAUSE = {
 _SIGNALS = {"linux": (2, 7), "darwin": (3, 10)}
 
 
+def routines(library: str) -> str:
+    """The pool for this machine."""
+    return pool_ir(sys.platform, platform.machine())
+
+
 def pool_ir(system: str, machine: str) -> str:
     """The pool as LLVM IR.
 
@@ -570,7 +450,7 @@ def pool_ir(system: str, machine: str) -> str:
         "MAX_THREADS": str(MAX_THREADS),
         "PAUSE": pause,
     }
-    text = "".join((SERIAL, STATE, WORK, FORK_JOIN, BLAS, CONTROL, declaration, "\n"))
+    text = "".join((SERIAL, STATE, WORK, FORK_JOIN, CONTROL, declaration, "\n"))
     for word, value in replacements.items():
         text = text.replace(word, value)
     return text

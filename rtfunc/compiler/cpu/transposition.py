@@ -4,20 +4,18 @@
                                i64 rows, i64 columns)
 
 sets target[c * target_stride + r] = source[r * source_stride + c] for elements of BITS bits (32 or 64);
-strides are in elements, and the arrays must not overlap. It is compiled once for a machine and kept in
-the disk cache, since the shuffles of such a network take LLVM tens of milliseconds.
+strides are in elements, and the arrays must not overlap. It is one of the `library`, since the shuffles of
+such a network take LLVM tens of milliseconds.
 
-Depends on `engine`, `emission`.
+Depends on `emission`, `target`.
 """
 
 from __future__ import annotations
 
-import functools
-
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.emission import Code, Index, i32, i64, pointer
+from rtfunc.compiler.cpu.target import vector_bytes
 
 SYMBOL_PREFIX = "rtfunc_transpose_"
 
@@ -43,7 +41,7 @@ def emit_transposition(
 
 
 def _define(module: ir.Module, bits: int) -> None:
-    lanes = engine.vector_bytes() * 8 // bits
+    lanes = vector_bytes() * 8 // bits
     element: ir.Type = ir.FloatType() if bits == 32 else ir.DoubleType()
     vector = ir.VectorType(element, lanes)
     kind = ir.FunctionType(ir.VoidType(), [pointer, i64, pointer, i64, i64, i64])
@@ -120,19 +118,9 @@ def _define(module: ir.Module, bits: int) -> None:
     code.b.ret_void()
 
 
-@functools.cache
-def _library() -> engine.CompiledModule:
-    module = ir.Module("transposition")
+def routines(library: str) -> ir.Module:
+    """The routine for both sizes of elements."""
+    module = ir.Module(library)
     for bits in (32, 64):
         _define(module, bits)
-    compiled = engine.compile_cached(module)
-    # Native threads may be in it while the interpreter shuts down.
-    compiled.make_permanent()
-    return compiled
-
-
-def _resolve(name: str) -> int | None:
-    return _library().address(name) if name.startswith(SYMBOL_PREFIX) else None
-
-
-engine.add_resolver(_resolve)
+    return module

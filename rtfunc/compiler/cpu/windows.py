@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import ir
 
-from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.emission import (
     BODY,
     Code,
@@ -23,6 +22,7 @@ from rtfunc.compiler.cpu.emission import (
 )
 from rtfunc.compiler.cpu.register_tile import memory_of
 from rtfunc.compiler.cpu.scalars import literal, register_type
+from rtfunc.compiler.cpu.target import vector_bytes
 from rtfunc.core import dtypes
 
 _WORK_OF_CHUNK = 1 << 15
@@ -318,4 +318,4 @@ def strided_elements(
 
 def lanes_for(dtype: np.dtype) -> int:
     """Lanes of the vectors that values of `dtype` are processed in."""
-    return engine.vector_bytes() // max(compute_dtype(dtype).itemsize, 4)
+    return vector_bytes() // max(compute_dtype(dtype).itemsize, 4)

@@ -85,10 +85,10 @@ def _max_pool(
 
 
 def _indices_of_maxima(
-    x: Array, out_shape: tuple[int, ...], count: int, windows: tuple[Any, ...]
+    x: Array, out_shape: tuple[int, ...], count: int, windows: tuple[tuple[Any, ...], ...]
 ) -> Array:
     """The place of each window's first maximum in the spatial axes made one."""
-    window, steps, pads, _, apart = (w if w is None else w[x.ndim - count :] for w in windows)
+    window, steps, pads, _, apart = (w[x.ndim - count :] for w in windows)
     lead, sizes, counts = x.ndim - count, x.shape[-count:], out_shape[-count:]
     config = [(0, 0, 0)] * lead + [(low, high, 0) for low, high in pads]
     padded = pad_with(stop_gradient(x), scalar(dtypes.lowest(x.dtype), x.dtype), config)
@@ -294,7 +294,7 @@ def _windows(
     padding: Padding,
     dilation: PerAxis,
     ceil_mode: bool,
-) -> tuple[tuple[Any, ...], Pads]:
+) -> tuple[tuple[tuple[Any, ...], ...], Pads]:
     """The windows as arguments of a windowed reduction, and the padding that was asked for."""
     count = count or spatial_rank(operation, kernel_size, x.ndim)
     check_spatial(operation, x.shape, count)
@@ -330,8 +330,12 @@ def _windows(
         used.append((low, high))
     ones, none = (1,) * lead, ((0, 0),) * lead
     arguments = (
-        (*ones, *window), (*ones, *step), (*none, *used), None, (*ones, *apart)
-    )  # fmt: skip
+        (*ones, *window),
+        (*ones, *step),
+        (*none, *used),
+        (1,) * x.ndim,
+        (*ones, *apart),
+    )
     return arguments, pads
 
 

@@ -51,4 +51,5 @@ SAMPLES = {
     **dict.fromkeys(("shift_left", "shift_right_arithmetic", "shift_right_logical"), SHIFTS),
     "population_count": BITS,
     "clz": BITS,
+    "gcd": [*INTEGERS, Sample((U, np.array([6, 0, 4, 9], "uint8")), note="divisors")],
 }

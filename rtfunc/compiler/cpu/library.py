@@ -1,0 +1,65 @@
+"""Routines that compiled programs share: compiled once for a machine, loaded when code first refers to them.
+
+A routine's machine code stands in the disk cache under its name, so that loading it neither loads LLVM nor
+makes its IR. Depends on `machine_code`; the modules that print the routines are imported when one of them
+has to be compiled.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+
+from rtfunc.compiler.cache import content_key, user_cache
+from rtfunc.compiler.cpu.machine_code import CompiledModule, cached
+from rtfunc.compiler.cpu.target import host
+from rtfunc.compiler.fingerprint import source_fingerprint
+
+#: Symbols that begin so, the library that defines them (None: one for each symbol), and the module whose
+#: `routines(library)` prints it.
+_LIBRARIES = (
+    ("rtfunc_transpose_", "transposition", "transposition"),
+    ("rtfunc_rank_", "sorting", "sorting"),
+    ("rtfunc_radix_", "sorting", "sorting"),
+    ("rtfunc_product", None, "product_library"),
+    ("rtfunc_tile_", None, "product_library"),
+    ("rtfunc_pack_", None, "product_library"),
+)
+_PRINTERS = {"pool": "threads_ir", "entry": "entry"}
+_lock = threading.RLock()
+
+
+def load(library: str) -> CompiledModule:
+    """The library of this name, whose code stays in memory until the process ends."""
+    with _lock:
+        return _load(library)
+
+
+@functools.cache
+def _load(library: str) -> CompiledModule:
+    key = content_key("library", library, host().fingerprint, source_fingerprint())
+    module = cached(key, user_cache(), lambda: _compile(library))
+    # Native threads may be in it while the interpreter shuts down.
+    module.make_permanent()
+    return module
+
+
+def _compile(library: str) -> CompiledModule:
+    from rtfunc.compiler.cpu.engine import LEAN, compile_module
+
+    printer = _PRINTERS.get(library) or next(
+        module
+        for prefix, name, module in _LIBRARIES
+        if library == name or library.startswith(prefix)
+    )
+    module = importlib.import_module(f"rtfunc.compiler.cpu.{printer}")
+    return compile_module(module.routines(library), optimize=("always_inliner", *LEAN))
+
+
+def resolve(symbol: str) -> int | None:
+    """The address of a routine, or None where it is none of these libraries' business."""
+    for prefix, library, _ in _LIBRARIES:
+        if symbol.startswith(prefix):
+            return load(library or symbol).address(symbol)
+    return None

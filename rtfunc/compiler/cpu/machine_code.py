@@ -1,0 +1,157 @@
+"""Machine code in memory: object files, linked and callable by address, fresh or from the disk cache.
+
+Where the platform is known to `elf`, linking is done there, without LLVM; elsewhere LLVM's linker does it.
+Depends on `elf`, `symbols`, `target`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from ctypes import CFUNCTYPE
+from dataclasses import dataclass
+from typing import Any
+
+from rtfunc.compiler.cache import DiskCache
+from rtfunc.compiler.cpu import elf
+from rtfunc.compiler.cpu.symbols import UnresolvedSymbolError, resolve
+from rtfunc.compiler.cpu.target import host
+
+_MAGIC = b"RTFO\x02\n"
+_permanent: list[Any] = []
+
+
+class InvalidModuleError(ValueError):
+    """IR that LLVM refuses, or bytes that are not a serialized module for this machine."""
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds spent in each stage of making a module; stages that did not run are 0."""
+
+    parse: float = 0.0
+    passes: float = 0.0
+    codegen: float = 0.0
+    link: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Sum of the stages, seconds."""
+        return self.parse + self.passes + self.codegen + self.link
+
+
+class CompiledModule:
+    """Machine code in memory, callable by address.
+
+    The code is freed when this object is: whoever keeps an address keeps the module too. Made by
+    `compile_module` and `load_module`.
+
+    Attributes:
+        object_code: the object file, as bytes.
+        functions: names of the functions that the module defines and exports.
+        timings: seconds by stage.
+    """
+
+    def __init__(
+        self,
+        object_code: bytes,
+        functions: tuple[str, ...],
+        imports: tuple[str, ...],
+        timings: Timings,
+    ) -> None:
+        started = time.perf_counter()
+        self._code, self._addresses = _linked(object_code, functions, imports)
+        self._imports = imports
+        self.object_code = object_code
+        self.functions = functions
+        link = time.perf_counter() - started
+        self.timings = Timings(timings.parse, timings.passes, timings.codegen, link)
+
+    def address(self, name: str) -> int:
+        """Address of the function `name`; raises `KeyError` where it is not exported."""
+        return self._addresses[name]
+
+    def function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+        """The function `name` as a ctypes callable, which releases the GIL during calls and keeps
+        the module alive.
+
+        Args:
+            name: an exported function.
+            result: ctypes type of the result, or None for `void`.
+            arguments: ctypes types of the arguments.
+        """
+        callable_ = CFUNCTYPE(result, *arguments)(self.address(name))
+        callable_.module = self  # type: ignore[attr-defined]
+        return callable_
+
+    def serialize(self) -> bytes:
+        """The module as bytes for `load_module`, good for one `Target.fingerprint`."""
+        header = json.dumps(
+            {
+                "fingerprint": host().fingerprint,
+                "functions": self.functions,
+                "imports": self._imports,
+            }
+        ).encode()
+        return b"".join((_MAGIC, len(header).to_bytes(4, "little"), header, self.object_code))
+
+    def make_permanent(self) -> None:
+        """Keep the code in memory until the process ends, whatever becomes of this object.
+
+        For code that native threads may be running while the interpreter shuts down.
+        """
+        _permanent.append(self._code)
+
+
+def _linked(
+    object_code: bytes, functions: tuple[str, ...], imports: tuple[str, ...]
+) -> tuple[Any, dict[str, int]]:
+    """What holds the code in memory, and the addresses of its functions."""
+    missing = [name for name in imports if resolve(name) is None]
+    if missing:
+        raise UnresolvedSymbolError(f"undefined symbols in compiled code: {', '.join(missing)}")
+    if elf.is_supported():
+        try:
+            code = elf.LinkedObject(object_code)
+        except elf.UnknownObjectError as error:
+            raise InvalidModuleError(str(error)) from error
+        return code, code.addresses
+    from rtfunc.compiler.cpu.engine import link
+
+    return link(object_code, functions, imports)
+
+
+def load_module(data: bytes) -> CompiledModule:
+    """Load what `CompiledModule.serialize` wrote, without compiling.
+
+    Raises:
+        InvalidModuleError: the bytes are damaged, or were made for another processor or LLVM.
+        UnresolvedSymbolError: a symbol that the module needs is not defined in this process.
+    """
+    start = len(_MAGIC) + 4
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise InvalidModuleError("not a serialized module of this version")
+    size = int.from_bytes(data[len(_MAGIC) : start], "little")
+    try:
+        header = json.loads(data[start : start + size])
+        functions, imports = tuple(header["functions"]), tuple(header["imports"])
+        fingerprint = header["fingerprint"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidModuleError(f"damaged header of a serialized module: {error}") from error
+    if fingerprint != host().fingerprint:
+        raise InvalidModuleError("the module was compiled for another processor or LLVM version")
+    return CompiledModule(data[start + size :], functions, imports, Timings())
+
+
+def cached(key: str, cache: DiskCache, make: Callable[[], CompiledModule]) -> CompiledModule:
+    """The module under a key of the disk cache, or else the one that is made and then stored."""
+    stored = cache.get(key)
+    if stored is not None:
+        try:
+            return load_module(stored)
+        except InvalidModuleError:
+            cache.remove(key)
+    module = make()
+    cache.put(key, module.serialize())
+    return module

@@ -1,0 +1,98 @@
+"""What code is generated for: the processor of this machine, as LLVM sees it.
+
+LLVM is asked once; afterwards the answer stands in the disk cache under what the operating system says of the
+processor, so that running cached programs does not load LLVM. Depends on `rtfunc.compiler.cache`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import json
+import os
+import sys
+from dataclasses import dataclass
+
+from rtfunc.compiler.cache import blake2b, content_key, user_cache
+
+
+@dataclass(frozen=True)
+class Target:
+    """What code is generated for.
+
+    Attributes:
+        triple: LLVM's name of the platform, `x86_64-unknown-linux-gnu`.
+        cpu: LLVM's name of the processor, which selects instruction timings. On virtual machines it
+            may name a relative of the true one; `features` is what decides which instructions may
+            be used.
+        features: LLVM feature string, `+avx2,+fma,...`, as read from the processor.
+        vector_bytes: width in bytes of the vectors that generated code should use: 64 with AVX-512
+            (F, VL, DQ and BW), 32 with AVX, else 16 (SSE2, NEON; SVE is used at 16).
+        compiler: versions of what makes the code.
+    """
+
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    compiler: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of what decides which object code comes out: target, LLVM and llvmlite."""
+        parts = (self.triple, self.cpu, self.features, self.compiler)
+        return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+@functools.cache
+def host() -> Target:
+    """The target of this process: the machine it runs on."""
+    processor, compiler = _processor(), _compiler_files()
+    if processor is None or compiler is None:
+        return _asked()
+    cache, key = user_cache(), content_key("target", processor, compiler)
+    stored = cache.get(key)
+    if stored is not None:
+        return Target(**json.loads(stored))
+    target = _asked()
+    cache.put(key, json.dumps(dataclasses.asdict(target)).encode())
+    return target
+
+
+def vector_bytes() -> int:
+    """Width in bytes of the vectors to use on this machine; see `Target.vector_bytes`."""
+    return host().vector_bytes
+
+
+def _asked() -> Target:
+    """The target by LLVM's own account."""
+    from rtfunc.compiler.cpu.engine import describe_host
+
+    return describe_host()
+
+
+def _processor() -> str | None:
+    """What the operating system says of the first processor, where that is quick to read."""
+    if sys.platform != "linux":
+        return None
+    try:
+        with open("/proc/cpuinfo") as file:
+            text = file.read(8192).split("\n\n")[0]
+    except OSError:
+        return None
+    # Clock rates change from one moment to the next.
+    return "\n".join(line for line in text.splitlines() if "MHz" not in line and "mips" not in line)
+
+
+def _compiler_files() -> str | None:
+    """Size and time of the files of llvmlite: those of another version differ."""
+    spec = importlib.util.find_spec("llvmlite")
+    if spec is None or spec.origin is None:
+        return None
+    folder, found = os.path.join(os.path.dirname(spec.origin), "binding"), []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if "llvmlite" in entry.name:
+                found.append((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns))
+    return repr(sorted(found))

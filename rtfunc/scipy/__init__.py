@@ -1,0 +1,1 @@
+"""Functions under SciPy's names, as `jax.scipy` has them: one module for each of SciPy's."""

@@ -1,0 +1,19 @@
+"""Probability distributions, as `jax.scipy.stats` has them: one module for each, of plain functions.
+
+Arguments broadcast, and derivatives flow to all that are not counts. Depends on `scipy.special`.
+"""
+
+from rtfunc.scipy.stats import bernoulli as bernoulli
+from rtfunc.scipy.stats import beta as beta
+from rtfunc.scipy.stats import binom as binom
+from rtfunc.scipy.stats import cauchy as cauchy
+from rtfunc.scipy.stats import chi2 as chi2
+from rtfunc.scipy.stats import dirichlet as dirichlet
+from rtfunc.scipy.stats import expon as expon
+from rtfunc.scipy.stats import gamma as gamma
+from rtfunc.scipy.stats import laplace as laplace
+from rtfunc.scipy.stats import multinomial as multinomial
+from rtfunc.scipy.stats import norm as norm
+from rtfunc.scipy.stats import poisson as poisson
+from rtfunc.scipy.stats import t as t
+from rtfunc.scipy.stats import uniform as uniform
