@@ -6,8 +6,9 @@
     params = optim.apply_updates(params, updates)
 
 `optimizers` has the named ones, each a chain of links from `scaling`, `adaptive` and `clipping`;
-`schedules` what a learning rate can be, `wrappers` optimizers around optimizers, `base` the
-protocol and settings for parts of a tree.
+`muon`, and `lbfgs` with its `line_search`, stand for themselves. `schedules` and `plateau` have what
+a learning rate can be, `wrappers` and `loss_scale` optimizers around optimizers, `base` the protocol
+and settings for parts of a tree.
 """
 
 from rtfunc.optim.adaptive import scale_by_adadelta as scale_by_adadelta
@@ -33,8 +34,16 @@ from rtfunc.optim.base import stateless as stateless
 from rtfunc.optim.clipping import adaptive_grad_clip as adaptive_grad_clip
 from rtfunc.optim.clipping import clip as clip
 from rtfunc.optim.clipping import clip_by_global_norm as clip_by_global_norm
+from rtfunc.optim.lbfgs import lbfgs as lbfgs
+from rtfunc.optim.lbfgs import scale_by_lbfgs as scale_by_lbfgs
+from rtfunc.optim.line_search import scale_by_backtracking as scale_by_backtracking
+from rtfunc.optim.line_search import scale_by_strong_wolfe as scale_by_strong_wolfe
+from rtfunc.optim.line_search import value_and_grad_from_state as value_and_grad_from_state
 from rtfunc.optim.loss_scale import dynamic_loss_scale as dynamic_loss_scale
 from rtfunc.optim.loss_scale import scale_loss as scale_loss
+from rtfunc.optim.muon import muon as muon
+from rtfunc.optim.muon import orthogonalize as orthogonalize
+from rtfunc.optim.muon import scale_by_muon as scale_by_muon
 from rtfunc.optim.optimizers import adadelta as adadelta
 from rtfunc.optim.optimizers import adagrad as adagrad
 from rtfunc.optim.optimizers import adam as adam
@@ -47,6 +56,7 @@ from rtfunc.optim.optimizers import nadam as nadam
 from rtfunc.optim.optimizers import radam as radam
 from rtfunc.optim.optimizers import rmsprop as rmsprop
 from rtfunc.optim.optimizers import sgd as sgd
+from rtfunc.optim.plateau import reduce_on_plateau as reduce_on_plateau
 from rtfunc.optim.scaling import add_decayed_weights as add_decayed_weights
 from rtfunc.optim.scaling import centralize as centralize
 from rtfunc.optim.scaling import scale as scale
@@ -72,3 +82,5 @@ from rtfunc.optim.wrappers import accumulate as accumulate
 from rtfunc.optim.wrappers import apply_if_finite as apply_if_finite
 from rtfunc.optim.wrappers import ema as ema
 from rtfunc.optim.wrappers import inject_hyperparameters as inject_hyperparameters
+from rtfunc.optim.wrappers import lookahead as lookahead
+from rtfunc.optim.wrappers import sam as sam

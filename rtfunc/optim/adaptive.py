@@ -26,6 +26,7 @@ from rtfunc.optim.base import (
     cast_like,
     split_map,
     step_count,
+    widest_dtype,
     zeros_like,
 )
 
@@ -158,7 +159,7 @@ def scale_by_nadam(
 
     def init(params: Any) -> NadamState:
         zeros = zeros_like(params)
-        return NadamState(step_count(), rnp.ones((), _widest(params)), zeros, zeros)
+        return NadamState(step_count(), rnp.ones((), widest_dtype(params)), zeros, zeros)
 
     def update(
         updates: Updates, state: NadamState, params: Any = None, **extra: Any
@@ -184,12 +185,6 @@ def scale_by_nadam(
         return out, NadamState(count, product, mu, nu)
 
     return GradientTransformation(init, update)
-
-
-def _widest(params: Any) -> np.dtype:
-    """float64 if any parameter is, else float32: the dtype of scalars that many leaves share."""
-    wide = any(leaf.dtype == dtypes.float64 for leaf in map(as_leaf, tree.leaves(params)))
-    return dtypes.float64 if wide else dtypes.float32
 
 
 def scale_by_radam(

@@ -32,6 +32,8 @@ import fnmatch
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from rtfunc import numpy as rnp
 from rtfunc import tree
 from rtfunc.core import dtypes, pytree
@@ -233,6 +235,10 @@ def labels_by_path(rules: Mapping[str, str], default: str) -> Callable[[Any], An
     return labels
 
 
+class MaskedNode(NamedTuple):
+    """In place of a leaf that an inner optimizer does not see: a node without leaves."""
+
+
 class MaskedState(NamedTuple):
     """The state of `masked`: that of the inner optimizer for the chosen leaves."""
 
@@ -258,12 +264,9 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
         return tree.unflatten(tree.structure(like), tree.broadcast_prefix(given, like))
 
     def chosen(chosen_leaves: Any, values: Any) -> Any:
-        # None is a node without leaves, so `inner` does not see the others.
-        return (
-            None
-            if values is None
-            else tree.map(lambda m, v: v if m else None, chosen_leaves, values)
-        )
+        if values is None:
+            return None
+        return tree.map(lambda m, v: v if m else MaskedNode(), chosen_leaves, values)
 
     def init(params: Any) -> MaskedState:
         return MaskedState(inner.init(chosen(flags(params), params)))
@@ -362,6 +365,27 @@ def step_count() -> Array:
 def zeros_like(params: Any) -> Any:
     """Zeros for every parameter."""
     return tree.map(rnp.zeros_like, params)
+
+
+def widest_dtype(params: Any) -> np.dtype:
+    """float64 if any parameter is, else float32: the dtype of scalars that many leaves share."""
+    wide = any(leaf.dtype == dtypes.float64 for leaf in map(as_leaf, tree.leaves(params)))
+    return dtypes.float64 if wide else dtypes.float32
+
+
+def dot(a: Any, b: Any, dtype: np.dtype) -> Array:
+    """The inner product of two trees of real leaves, in `dtype`.
+
+    >>> float(dot({"x": 2.0, "y": 3.0}, {"x": 1.0, "y": 10.0}, dtypes.float32))
+    32.0
+    """
+    total = rnp.zeros((), dtype)
+    products = tree.map(
+        lambda x, y: rnp.sum(convert(as_leaf(x), dtype) * convert(as_leaf(y), dtype)), a, b
+    )
+    for product in tree.leaves(products):
+        total = total + product
+    return total
 
 
 def split_map(function: Callable[..., tuple[Any, ...]], parts: int, *trees: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Optimizers around optimizers: skipping gradients that are not finite, accumulation, averages.
+"""Optimizers around optimizers: gradients that are not finite, accumulation, averages, flat minima.
 
 Depends on `base` and `lax.cond`.
 """
@@ -19,6 +19,10 @@ from rtfunc.optim.base import (
     OptimizerState,
     Updates,
     as_leaf,
+    cast_like,
+    global_norm,
+    needs_params,
+    split_map,
     step_count,
     zeros_like,
 )
@@ -154,6 +158,119 @@ def ema(decay: float, debias: bool = True) -> GradientTransformation:
         return out, EmaState(count, average)
 
     return GradientTransformation(init, update)
+
+
+class LookaheadState(NamedTuple):
+    """The number of updates since the slow weights moved, those weights, and the inner state."""
+
+    count: Array
+    slow: Any
+    inner: OptimizerState
+
+
+def lookahead(
+    inner: GradientTransformation, steps: int = 5, alpha: float = 0.5
+) -> GradientTransformation:
+    """`inner`, drawn back every `steps` updates towards weights that follow slowly.
+
+    Then slow += alpha (p - slow) and p = slow. Evaluate at the slow weights: after a multiple of
+    `steps` updates they are the parameters, in between `state.slow`.
+
+    Zhang et al. 2019, https://arxiv.org/abs/1907.08610.
+
+    >>> from rtfunc import optim
+    >>> optimizer = optim.lookahead(optim.sgd(1.0), 2, 0.5)
+    >>> w, state = 8.0, optimizer.init(8.0)
+    >>> for _ in range(2):
+    ...     updates, state = optimizer.update(2.0, state, w)
+    ...     w = optim.apply_updates(w, updates)
+    >>> float(w)  # halfway from 8 to 4
+    6.0
+    """
+    if steps < 1:
+        raise ArgumentError(at_user_line(f"lookahead: steps is at least 1, but got {steps}."))
+    if not 0 <= alpha <= 1:
+        raise ArgumentError(at_user_line(f"lookahead: alpha is from 0 to 1, but got {alpha}."))
+
+    def init(params: Any) -> LookaheadState:
+        # Not the parameters' own buffers, which a step may donate.
+        slow = tree.map(lambda p: rnp.array(as_leaf(p), copy=True), params)
+        return LookaheadState(step_count(), slow, inner.init(params))
+
+    def update(
+        updates: Updates, state: LookaheadState, params: Any = None, **extra: Any
+    ) -> tuple[Updates, LookaheadState]:
+        needs_params("lookahead", params)
+        new, own = inner.update(updates, state.inner, params, **extra)
+        due = state.count == steps - 1
+
+        def moved(p: Any, u: Any, slow: Any) -> tuple[Any, Any]:
+            p = as_leaf(p)
+            followed = slow + (p + as_leaf(u) - slow) * alpha
+            return rnp.where(due, followed - p, u), rnp.where(due, followed, slow)
+
+        out, slow = split_map(moved, 2, params, new, state.slow)
+        return out, LookaheadState(rnp.where(due, 0, state.count + 1), slow, own)
+
+    return GradientTransformation(init, update)
+
+
+def sam(
+    inner: GradientTransformation, rho: float = 0.05, adaptive: bool = False
+) -> GradientTransformation:
+    """Sharpness-aware minimisation: `inner` with the gradient at the worst point nearby.
+
+    At p + rho g / norm(g), or with `adaptive` at p + rho p**2 g / norm(p g). It takes two
+    evaluations a step, the second through `grad_fn`:
+
+        updates, state = optimizer.update(grads, state, params, grad_fn=rf.grad(loss))
+
+    Arguments: rho: how far away; larger, about 0.5 to 2, if adaptive. `grad_fn` takes the
+    parameters alone and returns the gradient (of the same batch as `grads`).
+
+    Foret et al. 2020, https://arxiv.org/abs/2010.01412; Kwon et al. 2021,
+    https://arxiv.org/abs/2102.11600.
+
+    >>> import rtfunc as rf
+    >>> from rtfunc import optim
+    >>> gradient = rf.grad(lambda w: w**2)
+    >>> optimizer = optim.sam(optim.sgd(0.1), rho=0.5)
+    >>> updates, _ = optimizer.update(gradient(1.0), optimizer.init(1.0), 1.0, grad_fn=gradient)
+    >>> round(float(updates), 6)  # of the gradient at 1.5
+    -0.3
+    """
+    if rho < 0:
+        raise ArgumentError(at_user_line(f"sam: rho is not negative, but got {rho}."))
+
+    def update(
+        updates: Updates,
+        state: OptimizerState,
+        params: Any = None,
+        *,
+        grad_fn: Callable[[Any], Any] | None = None,
+        **extra: Any,
+    ) -> tuple[Updates, OptimizerState]:
+        needs_params("sam", params)
+        if grad_fn is None:
+            raise ArgumentError(
+                at_user_line(
+                    "sam takes a second gradient and lacks grad_fn=: write "
+                    "`optimizer.update(grads, state, params, grad_fn=rf.grad(loss))`, where "
+                    "loss(params) is the loss of the same batch."
+                )
+            )
+        scaled = tree.map(lambda g, p: g * p, updates, params) if adaptive else updates
+        norm = global_norm(scaled)
+        factor = rho / rnp.where(norm > 0, norm, 1.0)
+
+        def away(p: Any, s: Any) -> Array:
+            p = as_leaf(p)
+            return p + (p * s if adaptive else s) * cast_like(factor, p)
+
+        there = grad_fn(tree.map(away, params, scaled))
+        return inner.update(there, state, params, **extra)
+
+    return GradientTransformation(inner.init, update)
 
 
 class InjectState(NamedTuple):

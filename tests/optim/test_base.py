@@ -48,6 +48,12 @@ def test_masked_leaves_the_others_alone_and_keeps_no_state_for_them():
     np.testing.assert_allclose(updates["0"]["weight"], np.ones((2, 3)), rtol=1e-6)
 
 
+def test_a_single_array_can_be_masked_or_in_a_group():
+    optimizer = optim.multi_transform({"a": optim.adamw(0.1), "b": optim.adamw(1.0)}, "a")
+    updates, _ = jit(optimizer.update)(2.0, optimizer.init(1.0), 1.0)
+    assert float(updates) == pytest.approx(-0.101, rel=1e-6)
+
+
 def test_a_mask_can_be_a_prefix():
     link = optim.masked(optim.set_to_zero(), {"0": True, "1": False})
     updates, _ = link.update(GRADS, link.init(PARAMS), PARAMS)

@@ -240,6 +240,10 @@ ALL = {
     "lion": optim.lion(0.05),
     "lamb": optim.lamb(0.05),
     "lars": optim.lars(1.0, 0.5, trust_coefficient=0.05),
+    "muon": optim.muon(0.1),
+    "lbfgs_without_search": optim.lbfgs(0.02, line_search=None),
+    "lookahead": optim.lookahead(optim.adam(0.1)),
+    "averaged": optim.chain(optim.ema(0.9), optim.sgd(0.1)),
     "scheduled": optim.adam(optim.cosine_schedule(0.1, 100)),
 }
 
@@ -259,6 +263,35 @@ def test_dtypes_of_parameters_and_state_stay(name, dtype):
     kinds = [[leaf.dtype for leaf in tree.leaves(s)] for s in (first, state)]
     assert kinds[0] == kinds[1]
     assert tree.structure(first) == tree.structure(state)
+
+
+NESTED = {
+    "layers": ({"weight": np.ones((2, 3)), "bias": None}, [np.ones(3), ()]),
+    "scale": np.array(0.5),
+    "empty": (np.ones((0, 3)), np.ones(0)),
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ALL)
+def test_a_compiled_step_takes_nested_scalar_and_empty_leaves(name, dtype):
+    optimizer = optim.chain(
+        optim.clip_by_global_norm(1.0), optim.adaptive_grad_clip(), optim.centralize(), ALL[name]
+    )
+    params = tree.map(lambda x: rnp.asarray(x, dtype=dtype), NESTED)
+
+    @jit
+    def step(params, state):
+        grads = tree.map(lambda p: p * 2.0, params)
+        updates, state = optimizer.update(grads, state, params)
+        return optim.apply_updates(params, updates), state
+
+    moved, _ = step(*step(params, optimizer.init(params)))
+    assert tree.structure(moved) == tree.structure(params)
+    for before, after in zip(tree.leaves(params), tree.leaves(moved)):
+        assert (before.shape, before.dtype) == (after.shape, after.dtype)
+        assert np.isfinite(np.asarray(after, "float32")).all()
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -108,7 +108,76 @@ def test_injecting_what_is_not_there_is_refused():
         optim.inject_hyperparameters(optim.sgd, ["speed"])
 
 
+def test_lookahead_follows_its_paper():
+    """Algorithm 1 in NumPy, with momentum as the inner optimizer."""
+    optimizer = optim.lookahead(optim.sgd(0.1, 0.9), 3, 0.4)
+    w = rnp.asarray(np.array([1.0, -2.0]))
+    state, update = optimizer.init(w), jit(optimizer.update)
+    slow = fast = np.array([1.0, -2.0])
+    momentum = np.zeros(2)
+    for step in range(1, 101):
+        grad = np.asarray(w) * [1.0, 3.0] + np.sin(step)
+        updates, state = update(rnp.asarray(grad), state, w)
+        w = optim.apply_updates(w, updates)
+        momentum = 0.9 * momentum + fast * [1.0, 3.0] + np.sin(step)
+        fast = fast - 0.1 * momentum
+        if step % 3 == 0:
+            slow = fast = slow + 0.4 * (fast - slow)
+        np.testing.assert_allclose(w, fast, rtol=1e-9, atol=1e-12)  # roundings of 100 steps
+        np.testing.assert_allclose(state.slow, slow, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_sam_follows_its_paper(adaptive):
+    def gradient(p, xp=np):
+        return {"w": 4 * p["w"] ** 3 - p["b"], "b": xp.cos(p["b"]) * 2.0 + xp.sum(p["w"])}
+
+    optimizer = optim.sam(optim.sgd(0.01, 0.9), 0.3, adaptive)
+    expected = {"w": np.array([1.0, -0.7]), "b": np.array(0.5)}
+    ours = tree.map(rnp.asarray, expected)
+    state = optimizer.init(ours)
+
+    @jit
+    def step(params, state):
+        slope = lambda p: gradient(p, rnp)  # noqa: E731
+        updates, state = optimizer.update(slope(params), state, params, grad_fn=slope)
+        return optim.apply_updates(params, updates), state
+
+    momentum = {"w": 0.0, "b": 0.0}
+    for _ in range(100):
+        ours, state = step(ours, state)
+        g = gradient(expected)
+        weight = expected if adaptive else {"w": 1.0, "b": 1.0}
+        norm = np.sqrt(sum(np.sum((g[k] * weight[k]) ** 2) for k in g))
+        there = {k: expected[k] + 0.3 * weight[k] ** 2 * g[k] / norm for k in g}
+        momentum = {k: 0.9 * momentum[k] + v for k, v in gradient(there).items()}
+        expected = {k: v - 0.01 * momentum[k] for k, v in expected.items()}
+        for k in expected:
+            np.testing.assert_allclose(ours[k], expected[k], rtol=1e-9)  # roundings of 100 steps
+
+
+def test_sam_at_a_stationary_point_stays_finite():
+    optimizer = optim.sam(optim.sgd(0.1))
+    updates, _ = optimizer.update(0.0, optimizer.init(1.0), 1.0, grad_fn=lambda w: w * 0.0)
+    assert float(updates) == 0
+
+
+def test_sam_says_what_it_lacks():
+    optimizer = optim.sam(optim.sgd(0.1))
+    with pytest.raises(ArgumentError, match=r"lacks grad_fn=: write .*grad_fn=rf\.grad\(loss\)"):
+        optimizer.update(1.0, optimizer.init(1.0), 1.0)
+    for link in (optimizer, optim.lookahead(optim.sgd(0.1))):
+        with pytest.raises(ArgumentError, match="needs the parameters: write"):
+            link.update(1.0, link.init(1.0))
+
+
 def test_wrong_settings_are_refused():
+    with pytest.raises(ArgumentError, match="lookahead: steps is at least 1, but got 0"):
+        optim.lookahead(optim.sgd(0.1), 0)
+    with pytest.raises(ArgumentError, match="lookahead: alpha is from 0 to 1, but got 2"):
+        optim.lookahead(optim.sgd(0.1), alpha=2)
+    with pytest.raises(ArgumentError, match="sam: rho is not negative, but got -1"):
+        optim.sam(optim.sgd(0.1), -1)
     with pytest.raises(ArgumentError, match="accumulate: steps is at least 1, but got 0"):
         optim.accumulate(optim.sgd(0.1), 0)
     with pytest.raises(ArgumentError, match=r"ema: decay is from 0 to below 1, but got 1\.0"):
