@@ -29,12 +29,12 @@ from rtfunc.compiler.complex_arithmetic import (
     product,
     to_real,
 )
-from rtfunc.compiler.graph_passes import map_sub_graphs
+from rtfunc.compiler.graph_passes import has_complex, map_sub_graphs
 from rtfunc.compiler.inline import inline_calls
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
-from rtfunc.core.graph import Atom, Equation, Graph, Literal, graphs_in, sub_graphs
+from rtfunc.core.graph import Atom, Equation, Graph, Literal, graphs_in
 from rtfunc.core.staging import trace_to_graph
 from rtfunc.core.trace import context
 from rtfunc.ops.comparison import bitwise_or, ne
@@ -58,17 +58,6 @@ def complex_parts(graph: Graph) -> Graph:
     if complex_parts not in graph.derived:
         graph.derived[complex_parts] = _rewritten(graph) if has_complex(graph) else graph
     return graph.derived[complex_parts]
-
-
-def has_complex(graph: Graph) -> bool:
-    """Whether any value in a Graph or its sub-graphs is complex."""
-    if any(dtypes.is_complex(a.dtype) for a in (*graph.in_avals, *graph.out_avals)):
-        return True
-    return any(
-        any(dtypes.is_complex(a.aval.dtype) for a in (*e.inputs, *e.outputs))
-        or any(has_complex(sub) for sub in sub_graphs(e))
-        for e in graph.equations
-    )
 
 
 def edge_aval(aval: Aval) -> Aval:

@@ -238,3 +238,14 @@ _identity_if_same_type = {"reshape", "transpose", "broadcast_in_dim", "convert_e
 def without_markers(graph: Graph) -> Graph:
     """Without the operations that only derivatives look at: for Graphs that will be run, not transformed."""
     return substitute(graph, lambda e: e.inputs if e.primitive.name == "stop_gradient" else e)
+
+
+def has_complex(graph: Graph) -> bool:
+    """Whether any value in a Graph or its sub-graphs is complex."""
+    if any(dtypes.is_complex(a.dtype) for a in (*graph.in_avals, *graph.out_avals)):
+        return True
+    return any(
+        any(dtypes.is_complex(a.aval.dtype) for a in (*e.inputs, *e.outputs))
+        or any(has_complex(sub) for sub in sub_graphs(e))
+        for e in graph.equations
+    )

@@ -8,8 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from rtfunc.compiler.complex_parts import complex_parts
-from rtfunc.compiler.graph_passes import optimize, without_markers
+from rtfunc.compiler.graph_passes import has_complex, optimize, without_markers
 from rtfunc.compiler.inline import (
     canonical,
     copy_into,
@@ -44,10 +43,12 @@ def lower(graph: Graph, scratch_bytes: Callable[[Call], int] = lambda call: 0) -
 
     `scratch_bytes` says how much memory the back end needs for a call while it runs.
     """
-    return _finish(
-        schedule(_prepared(inline_calls(optimize(complex_parts(optimize(graph))))), absorbs),
-        scratch_bytes,
-    )
+    graph = optimize(graph)
+    if has_complex(graph):
+        from rtfunc.compiler.complex_parts import complex_parts
+
+        graph = optimize(complex_parts(graph))
+    return _finish(schedule(_prepared(inline_calls(graph)), absorbs), scratch_bytes)
 
 
 def _prepared(graph: Graph) -> Graph:

@@ -12,7 +12,8 @@ import pytest
 import rtfunc.numpy as rnp
 from rtfunc import lax
 from rtfunc.compiler.complex_arithmetic import Parts, functions, to_real
-from rtfunc.compiler.complex_parts import complex_parts, edge_array, has_complex
+from rtfunc.compiler.complex_parts import complex_parts, edge_array
+from rtfunc.compiler.graph_passes import has_complex
 from rtfunc.compiler.native import Executable
 from rtfunc.core.array import Array
 from rtfunc.core.graph import evaluate, sub_graphs

@@ -16,6 +16,7 @@ from llvmlite import ir
 from rtfunc.compiler.cpu.axis_loops import around_axis, emit_items
 from rtfunc.compiler.cpu.emission import Code, Index, i32
 from rtfunc.compiler.cpu.scalars import convert, literal, memory_type, register_type, widen
+from rtfunc.compiler.cpu.templates import Template
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
 
@@ -240,3 +241,8 @@ class _Printer:
     def _across(self, code: Code, kind: str, x: ir.Value) -> ir.Value:
         name = f"llvm.vector.reduce.{kind}.v{x.type.count}{x.type.element.intrinsic_name}"
         return code.intrinsic(name, x.type.element, x)
+
+
+def template(name: str) -> Template:
+    """The native form of `argmax` and `argmin`."""
+    return Template(arg_reduce_spec, emit_arg_reduce)

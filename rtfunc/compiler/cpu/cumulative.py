@@ -25,6 +25,7 @@ from rtfunc.compiler.cpu.scalars import (
     register_type,
     widen,
 )
+from rtfunc.compiler.cpu.templates import Template
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
 
@@ -293,3 +294,8 @@ class _Printer:
             step_of_all(0, True)
             with code.loop(self.length, 1) as step:
                 step_of_all(step, False)
+
+
+def template(name: str) -> Template:
+    """The native form of cumulative operations."""
+    return Template(cumulative_spec, emit_cumulative)

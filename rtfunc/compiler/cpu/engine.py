@@ -57,13 +57,17 @@ def describe_host() -> Target:
     return Target(triple, llvm.get_host_cpu_name(), flags, width, compiler)
 
 
-def compile_module(ir: object, *, optimize: str | Sequence[str] = "lean") -> CompiledModule:
+def compile_module(
+    ir: object, *, optimize: str | Sequence[str] = "lean", codegen: int = 2
+) -> CompiledModule:
     """Compile LLVM IR for this machine and load it.
 
     Args:
         ir: IR text, or anything whose `str` is IR text, such as `llvmlite.ir.Module`.
         optimize: a name of `PIPELINES`, or the names of function passes as llvmlite's pass managers
             spell them (`"sroa"` for `add_sroa_pass`), run in order.
+        codegen: LLVM's level of code generation. 0 takes a fifth of the time of the others, for code that
+            is not in loops.
 
     Returns:
         The loaded module. Calling thread and other threads may call its functions at once.
@@ -83,7 +87,7 @@ def compile_module(ir: object, *, optimize: str | Sequence[str] = "lean") -> Com
     parsed = time.perf_counter()
     _run_passes(module, pipeline)
     optimized = time.perf_counter()
-    object_code = _target_machine().emit_object(module)
+    object_code = _target_machine(codegen).emit_object(module)
     emitted = time.perf_counter()
     timings = Timings(parsed - started, optimized - parsed, emitted - optimized)
     return CompiledModule(object_code, functions, imports, timings)
@@ -120,10 +124,10 @@ def _initialize() -> None:
 
 
 @functools.cache
-def _target_machine() -> llvm.TargetMachine:
+def _target_machine(codegen: int = 2) -> llvm.TargetMachine:
     target = host()
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+        cpu=target.cpu, features=target.features, opt=codegen, reloc="pic", codemodel="small"
     )
 
 

@@ -19,7 +19,7 @@ from rtfunc.compiler.fingerprint import source_fingerprint
 #: Symbols that begin so, the library that defines them (None: one for each symbol), and the module whose
 #: `routines(library)` prints it.
 _LIBRARIES = (
-    ("rtfunc_transpose_", "transposition", "transposition"),
+    ("rtfunc_transpose_", None, "transposition"),
     ("rtfunc_rank_", "sorting", "sorting"),
     ("rtfunc_radix_", "sorting", "sorting"),
     ("rtfunc_product", None, "product_library"),
@@ -27,6 +27,8 @@ _LIBRARIES = (
     ("rtfunc_pack_", None, "product_library"),
 )
 _PRINTERS = {"pool": "threads_ir", "entry": "entry"}
+#: Libraries that hand out work rather than do it: compiling them quickly matters more than their code.
+_CONTROL = ("pool", "entry", "rtfunc_product")
 _lock = threading.RLock()
 
 
@@ -54,7 +56,11 @@ def _compile(library: str) -> CompiledModule:
         if library == name or library.startswith(prefix)
     )
     module = importlib.import_module(f"rtfunc.compiler.cpu.{printer}")
-    return compile_module(module.routines(library), optimize=("always_inliner", *LEAN))
+    return compile_module(
+        module.routines(library),
+        optimize=("always_inliner", *LEAN),
+        codegen=0 if library in _CONTROL else 2,
+    )
 
 
 def resolve(symbol: str) -> int | None:

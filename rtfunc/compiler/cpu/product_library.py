@@ -5,9 +5,9 @@
     void rtfunc_product(ptr numbers, ptr functions, ptr out, ptr lhs, ptr rhs, ptr scratch)
 
 into a program, with the numbers of a `ProductPlan`. The routine packs operands that want it and then shares
-out blocks of register tiles to the pool's threads. `functions` are the two packing routines and four tiles
-(whole ones, and those with fewer rows, fewer columns, or both). Tiles are compiled one by one when a program
-first needs them, and kept in the disk cache, so that a new product costs a program next to no compile time.
+out blocks of register tiles to the pool's threads. `functions` are the packing routine and the tile. Tiles
+are compiled one by one when a program first needs them, and kept in the disk cache, so that a new product
+costs a program next to no compile time.
 
 Depends on `product_plan`, `register_tile`, `transposition`.
 """
@@ -15,7 +15,8 @@ Depends on `product_plan`, `register_tile`, `transposition`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -31,18 +32,25 @@ from rtfunc.compiler.cpu.emission import (
     pointer,
 )
 from rtfunc.compiler.cpu.product_plan import ProductPlan
-from rtfunc.compiler.cpu.register_tile import Level, TileShape, emit_sums, lanes_of, memory_of
+from rtfunc.compiler.cpu.register_tile import (
+    Level,
+    TileShape,
+    emit_sums,
+    lanes_of,
+    memory_of,
+    vector_alignment,
+)
 from rtfunc.compiler.cpu.transposition import emit_transposition
 from rtfunc.core import dtypes
 
 DRIVER = "rtfunc_product"
-_TILE = re.compile(r"rtfunc_tile_(\w+)_(\w+)_(\d+)x(\d+)(m?)")
+_TILE = re.compile(r"rtfunc_tile_(\w+)_(\w+)_(\d+)x(\d+)")
 _PACK = re.compile(r"rtfunc_pack_(\w+)")
 
-#: void tile(k, lhs, step, rhs, step, out, step, valid, accumulate): sums over k, their operands being
-#: apart by a step, in elements; `valid` lanes of the last vector are stored.
+#: void tile(k, lhs, step, rhs, step, out, step, rows, columns, accumulate): sums over k, their operands
+#: being apart by a step, in elements; so many rows and columns of the tile are stored.
 _tile_type = ir.FunctionType(
-    ir.VoidType(), [i64, pointer, i64, pointer, i64, pointer, i64, i64, i64]
+    ir.VoidType(), [i64, pointer, i64, pointer, i64, pointer, i64, i64, i64, i64]
 )
 #: void pack(source, feature stride, k stride, panel, width, valid, k): strides in bytes.
 _pack_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, pointer, i64, i64, i64])
@@ -50,16 +58,16 @@ _driver_type = ir.FunctionType(ir.VoidType(), [pointer] * 6)
 
 # Names of the numbers, in order; what follows them is a list of batch axes, and for each operand that is
 # packed a list of its own batch axes.
-_SIDE = ("width", "feature", "k", "features", "packed", "offset", "panels", "panel_bytes", "batch")
+_SIDE = ("width", "feature", "k", "features", "first", "packed", "offset", "panel_bytes", "batch")
 _NUMBERS = (
     "k", "k_block", "k_blocks", "items", "chunk", "pack_items", "pack_chunk", "lhs_items",
     "tiles_down", "tiles_across", "blocks_down", "blocks_across", "down", "across",
-    "last_rows", "last_valid", "lanes_valid", "out_row", "out_down", "out_across", "accumulate",
+    "m", "n", "rows", "width", "out_row", "out_down", "out_across", "accumulate",
     "size", "axes",
     *(f"lhs_{name}" for name in _SIDE), *(f"rhs_{name}" for name in _SIDE),
 )  # fmt: skip
-_AXIS = 4  # size, and the distances in lhs, rhs and out
-_FUNCTIONS = ("pack_lhs", "pack_rhs", "tile", "tile_down", "tile_across", "tile_both")
+_AXIS = 6  # size, and the distances in lhs, rhs, packed lhs, packed rhs and out
+_FUNCTIONS = ("pack", "tile")
 
 
 def emit_product(
@@ -94,10 +102,7 @@ def _tables(module: ir.Module, plan: ProductPlan) -> tuple[ir.Value, ir.Value]:
         kind = ir.ArrayType(i64, len(numbers))
         found = _constant(module, name, kind, [ir.Constant(i64, n) for n in numbers])
         pointers = [
-            _declared(module, f, _pack_type if "pack" in f else _tile_type)
-            if f
-            else ir.Constant(pointer, None)
-            for f in functions
+            _declared(module, f, _pack_type if "pack" in f else _tile_type) for f in functions
         ]
         _constant(module, f"{name}.functions", ir.ArrayType(pointer, len(functions)), pointers)
     return found, module.globals[f"{name}.functions"]
@@ -120,22 +125,21 @@ def _numbers(plan: ProductPlan) -> list[int]:
     width = plan.columns * plan.lanes
     blocks = [-(-t // b) for t, b in zip(plan.tiles, plan.blocks)]
     k_blocks = -(-spec.k // plan.k_block) if spec.k else 1
-    valid = plan.last_columns % plan.lanes or plan.lanes
-    pack_items = [
-        side.matrices(spec.batch) * side.panels * side.packed for side in (plan.lhs, plan.rhs)
-    ]
+    pack_items = [side.packed_panels(spec.batch) for side in (plan.lhs, plan.rhs)]
     numbers = [
         spec.k, plan.k_block, k_blocks, plan.items, plan.chunk, sum(pack_items), plan.pack_chunk,
         pack_items[0], *plan.tiles, *blocks, *plan.blocks,
-        plan.last_rows, valid, plan.lanes,
+        spec.m, spec.n, plan.rows, width,
         spec.out, plan.rows * spec.out * out_size, width * out_size, int(spec.accumulate),
         size, len(spec.batch),
     ]  # fmt: skip
     lists: list[int] = []
     for n, *strides in zip(
         spec.batch,
-        plan.lhs.packed_batch(spec.batch) if plan.lhs.packed else plan.lhs.batch,
-        plan.rhs.packed_batch(spec.batch) if plan.rhs.packed else plan.rhs.batch,
+        plan.lhs.batch,
+        plan.rhs.batch,
+        plan.lhs.packed_batch(spec.batch),
+        plan.rhs.packed_batch(spec.batch),
         (s * out_size for s in spec.out_batch),
         strict=True,
     ):
@@ -145,8 +149,8 @@ def _numbers(plan: ProductPlan) -> list[int]:
     for side in (plan.lhs, plan.rhs):
         own = [(n, s) for n, s in zip(spec.batch, side.batch) if s]
         sides += [
-            side.width, side.feature, side.k, side.features, int(side.packed), side.offset,
-            side.panels, side.panel_bytes, place,
+            side.width, side.feature, side.k, side.features, side.first, side.packed, side.offset,
+            side.panel_bytes, place,
         ]  # fmt: skip
         lists += [len(own), *(number for axis in own for number in axis)]
         place = len(_NUMBERS) + len(lists)
@@ -156,19 +160,15 @@ def _numbers(plan: ProductPlan) -> list[int]:
 def _function_names(plan: ProductPlan) -> list[str]:
     spec = plan.spec
     wide, out = compute_dtype(spec.dtype), spec.out_dtype or spec.dtype
-    pack = f"rtfunc_pack_{spec.dtype}"
-    vectors = -(-plan.last_columns // plan.lanes)
-    # Whole vectors are read from panels; from the operand itself only what is there.
-    partly = plan.last_columns % plan.lanes and not plan.rhs.packed
-    tiles = [
-        f"rtfunc_tile_{wide}_{out}_{rows}x{columns}{'m' if masked else ''}"
-        for columns, masked in ((plan.columns, False), (vectors, partly))
-        for rows in (plan.rows, plan.last_rows)
-    ]
-    return [pack if plan.lhs.packed else "", pack if plan.rhs.packed else "", *tiles]
+    tile = f"rtfunc_tile_{wide}_{out}_{plan.rows}x{plan.columns}"
+    return [f"rtfunc_pack_{spec.dtype}", tile]
 
 
 # The routine.
+
+
+Panels: TypeAlias = Callable[[ir.Value], tuple[ir.Value, ir.Value]]
+"""From the number of a panel to its address and the distance of its steps of k, in elements."""
 
 
 class _Reader:
@@ -227,8 +227,8 @@ def _pack_item(
         return b.select(of_lhs, read[f"lhs_{name}"], read[f"rhs_{name}"])
 
     own = b.select(of_lhs, item, b.sub(item, read["lhs_items"]))
-    panels, width = either("panels"), either("width")
-    number, panel = b.udiv(own, panels), b.urem(own, panels)
+    panels, width = either("packed"), either("width")
+    number, panel = b.udiv(own, panels), b.add(b.urem(own, panels), either("first"))
     table = either("batch")
     place = b.mul(panel, b.mul(width, either("feature")))
     carried = [number, place]
@@ -246,7 +246,7 @@ def _pack_item(
     source = b.gep(b.select(of_lhs, lhs, rhs), [place], source_etype=ir.IntType(8))
     target = b.add(either("offset"), b.mul(own, either("panel_bytes")))
     target = b.gep(scratch, [target], source_etype=ir.IntType(8))
-    pack = b.select(of_lhs, read.function("pack_lhs"), read.function("pack_rhs"))
+    pack = read.function("pack")
     arguments = [source, either("feature"), either("k"), target, width, valid, count_k]
     call_address(b, pack, _pack_type, arguments)
 
@@ -264,19 +264,7 @@ def _compute_item(
     start = b.mul(b.ptrtoint(part, i64), read["k_block"])
     count_k = _minimum(code, read["k_block"], b.sub(read["k"], start))
 
-    def side(name: str, base: ir.Value) -> tuple[ir.Value, ...]:
-        """Where it begins, how far a panel and a step of k are."""
-        packed = b.icmp_signed("!=", read[f"{name}_packed"], code.value(0))
-        width, k = read[f"{name}_width"], read[f"{name}_k"]
-        begin = b.select(packed, read[f"{name}_offset"], b.mul(start, k))
-        panel = b.select(packed, read[f"{name}_panel_bytes"], b.mul(width, read[f"{name}_feature"]))
-        step = b.select(packed, width, b.sdiv(k, read["size"]))
-        base = b.select(packed, scratch, base)
-        return b.gep(base, [begin], source_etype=byte), panel, step
-
-    lhs, lhs_panel, lhs_step = side("lhs", lhs)
-    rhs, rhs_panel, rhs_step = side("rhs", rhs)
-    carried = [number, code.value(0), code.value(0), code.value(0)]
+    carried = [number, *[code.value(0)] * (_AXIS - 1)]
     axes = read["axes"]
     with code.walk(axes, [], carried=carried) as (axis, _):
         back = code.sub(code.sub(axes, 1), axis)
@@ -284,24 +272,39 @@ def _compute_item(
         size = read.at(entry)
         index = b.urem(carried[0], size)
         following = [b.udiv(carried[0], size)]
-        for i in range(3):
-            term = b.mul(index, read.at(code.add(entry, 1 + i)))
-            following.append(b.add(carried[1 + i], term))
+        for i, place in enumerate(carried[1:]):
+            following.append(b.add(place, b.mul(index, read.at(code.add(entry, 1 + i)))))
         carried[:] = following
-    lhs, rhs, out = (
-        b.gep(base, [offset], source_etype=byte)
-        for base, offset in zip((lhs, rhs, out), carried[1:])
-    )
+    _, lhs_place, rhs_place, lhs_packed, rhs_packed, out_place = carried
+    out = b.gep(out, [out_place], source_etype=byte)
+
+    def panels(name: str, base: ir.Value, place: ir.Value, packed: ir.Value) -> Panels:
+        """Where an operand's panels are, and how far steps of k in them."""
+        k, first, distance = read[f"{name}_k"], read[f"{name}_first"], read[f"{name}_panel_bytes"]
+        width, feature = read[f"{name}_width"], read[f"{name}_feature"]
+        plain = b.gep(base, [b.add(place, b.mul(start, k))], source_etype=byte)
+        packed = b.sub(b.add(packed, read[f"{name}_offset"]), b.mul(first, distance))
+        held = b.gep(scratch, [packed], source_etype=byte)
+        plain_distance, plain_step = b.mul(width, feature), b.sdiv(k, read["size"])
+
+        def panel(number: ir.Value) -> tuple[ir.Value, ir.Value]:
+            is_packed = b.icmp_signed("<=", first, number)
+            far = b.mul(number, b.select(is_packed, distance, plain_distance))
+            address = b.gep(b.select(is_packed, held, plain), [far], source_etype=byte)
+            return address, b.select(is_packed, width, plain_step)
+
+        return panel
+
+    lhs_panel = panels("lhs", lhs, lhs_place, lhs_packed)
+    rhs_panel = panels("rhs", rhs, rhs_place, rhs_packed)
     down, across = read["down"], read["across"]
     tiles_down, tiles_across = read["tiles_down"], read["tiles_across"]
     first_down, first_across = b.mul(block_down, down), b.mul(block_across, across)
     stop_down = _minimum(code, b.add(first_down, down), tiles_down)
     stop_across = _minimum(code, b.add(first_across, across), tiles_across)
-    last_down, last_across = b.sub(tiles_down, code.value(1)), b.sub(tiles_across, code.value(1))
-    whole, lower = read.function("tile"), read.function("tile_down")
-    whole_right, lower_right = read.function("tile_across"), read.function("tile_both")
+    tile, rows, width = read.function("tile"), read["rows"], read["width"]
     out_row, out_down, out_across = read["out_row"], read["out_down"], read["out_across"]
-    last_valid, all_valid = read["last_valid"], read["lanes_valid"]
+    m, n = read["m"], read["n"]
     later = b.icmp_signed("<", code.value(0), start)
     accumulate = b.select(later, code.value(1), read["accumulate"])
 
@@ -310,17 +313,14 @@ def _compute_item(
 
     with code.loop(stop_across, first_across) as column:
         column = code.value(column)
-        at_right = b.icmp_signed("==", column, last_across)
-        upper = b.select(at_right, whole_right, whole)
-        bottom = b.select(at_right, lower_right, lower)
-        valid = b.select(at_right, last_valid, all_valid)
-        rhs_tile, out_column = place(rhs, column, rhs_panel), place(out, column, out_across)
+        columns = _minimum(code, width, b.sub(n, b.mul(column, width)))
+        (rhs_tile, rhs_step), out_column = rhs_panel(column), place(out, column, out_across)
         with code.loop(stop_down, first_down) as row:
             row = code.value(row)
-            tile = b.select(b.icmp_signed("==", row, last_down), bottom, upper)
             arguments = [
-                count_k, place(lhs, row, lhs_panel), lhs_step, rhs_tile, rhs_step,
-                place(out_column, row, out_down), out_row, valid, accumulate,
+                count_k, *lhs_panel(row), rhs_tile, rhs_step,
+                place(out_column, row, out_down), out_row,
+                _minimum(code, rows, b.sub(m, b.mul(row, rows))), columns, accumulate,
             ]  # fmt: skip
             call_address(b, tile, _tile_type, arguments)
 
@@ -333,51 +333,47 @@ def _minimum(code: Code, x: ir.Value, y: ir.Value) -> ir.Value:
 
 
 def _define_tile(
-    module: ir.Module,
-    name: str,
-    wide: np.dtype,
-    out: np.dtype,
-    rows: int,
-    columns: int,
-    masked: bool,
+    module: ir.Module, name: str, wide: np.dtype, out: np.dtype, rows: int, columns: int
 ) -> None:
     function = ir.Function(module, _tile_type, name)
     code = Code(ir.IRBuilder(function.append_basic_block("entry")))
-    k, lhs, lhs_step, rhs, rhs_step, target, target_step, valid, accumulate = function.args
-    lanes = lanes_of(wide)
-    shape = TileShape(
-        wide,
-        lanes,
-        tuple(range(rows)),
-        tuple(range(0, columns * lanes, lanes)),
-        column_valid=valid if masked else None,
+    k, lhs, lhs_step, rhs, rhs_step, target, step, valid_rows, valid_columns, accumulate = (
+        function.args
     )
+    b, lanes = code.b, lanes_of(wide)
+    places = tuple(range(0, columns * lanes, lanes))
+    shape = TileShape(wide, lanes, tuple(range(rows)), places)
     sums = emit_sums(code, shape, lhs, rhs, [Level(k, lhs_step, rhs_step)])
-    row_pointers = [target]
-    for _ in range(rows - 1):
-        row_pointers.append(code.at(row_pointers[-1], target_step, memory_of(out)))
-    places = [
-        [code.at(row, c * lanes, memory_of(out)) for c in range(columns)] for row in row_pointers
-    ]
-
-    def store(values: Sequence[Sequence[ir.Value]]) -> None:
-        for value_row, place_row in zip(values, places):
-            for c, (value, place) in enumerate(zip(value_row, place_row)):
-                code.store(value, place, out, valid if c == columns - 1 else None)
-
-    adds = code.b.icmp_signed("!=", accumulate, code.value(0))
-    with code.when(adds):
-        added = []
-        for value_row, place_row in zip(sums, places):
-            row = []
-            for c, (value, place) in enumerate(zip(value_row, place_row)):
-                old = code.load(place, out, lanes, valid if c == columns - 1 else None)
-                row.append(code.b.fadd(value, old))
-            added.append(row)
-        store(added)
-    with code.when(code.b.not_(adds)):
-        store(sums)
-    code.b.ret_void()
+    whole = b.and_(
+        b.icmp_signed("==", valid_rows, code.value(rows)),
+        b.icmp_signed("==", valid_columns, code.value(columns * lanes)),
+    )
+    plain = b.and_(whole, b.icmp_signed("==", accumulate, code.value(0)))
+    with code.when(plain):
+        row = target
+        for values in sums:
+            for c, value in enumerate(values):
+                code.store(value, code.at(row, places[c], memory_of(out)), out)
+            row = code.at(row, step, memory_of(out))
+    with code.when(b.not_(plain)):
+        # Edges, and sums in parts: row by row from the stack, with what is there already.
+        vector = sums[0][0].type
+        stack = code.slot(vector, rows * columns)
+        for i, value in enumerate(value for values in sums for value in values):
+            b.store(value, code.at(stack, i, vector), align=vector_alignment())
+        adds = b.icmp_signed("!=", accumulate, code.value(0))
+        moving = [(target, step, memory_of(out)), (stack, columns, vector)]
+        with code.walk(valid_rows, moving) as (_, (row, held)):
+            for c in range(columns):
+                valid = code.sub(valid_columns, places[c])
+                place = code.at(row, places[c], memory_of(out))
+                value = b.load(code.at(held, c, vector), typ=vector, align=vector_alignment())
+                with code.when(adds):
+                    old = code.load(place, out, lanes, valid)
+                    code.store(b.fadd(value, old), place, out, valid)
+                with code.when(b.not_(adds)):
+                    code.store(value, place, out, valid)
+    b.ret_void()
 
 
 # Packing.
@@ -460,11 +456,9 @@ def routines(library: str) -> ir.Module:
     module = ir.Module(library)
     tile, pack = _TILE.fullmatch(library), _PACK.fullmatch(library)
     if tile:
-        wide, out, rows, columns, masked = tile.groups()
-        _define_tile(
-            module, library, dtypes.as_dtype(wide), dtypes.as_dtype(out), int(rows), int(columns),
-            bool(masked),
-        )  # fmt: skip
+        wide, out, rows, columns = tile.groups()
+        dtype = dtypes.as_dtype(wide)
+        _define_tile(module, library, dtype, dtypes.as_dtype(out), int(rows), int(columns))
     elif pack:
         _define_pack(module, library, dtypes.as_dtype(pack[1]))
     else:

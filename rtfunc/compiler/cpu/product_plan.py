@@ -31,6 +31,8 @@ _OFTEN = 4
 """How many tiles have to read such rows before packing them pays."""
 _WORK_OF_CHUNK = 1 << 18
 """Products for which it pays to wake another thread, some 2 µs of them."""
+_ROWS = (1, 2, 4, 6, 8, 12, 16, 20)
+"""Rows of tiles beside the most that the registers hold, and a little less."""
 _ITEMS = 8
 """Items that work is cut into at least, where they stay large enough: they are shared out evenly."""
 
@@ -106,8 +108,8 @@ class Side:
         width: features in a panel.
         feature, k: distances of features and of elements of a sum.
         batch: of the batch axes.
-        packed: whether it is packed.
-        offset: where its panels are in scratch memory.
+        first: the number of the first panel that is packed; those after it are too.
+        offset: where the packed panels are in scratch memory.
         panels: of one matrix.
         panel_bytes: of a panel with a whole block of k.
     """
@@ -117,18 +119,23 @@ class Side:
     feature: int
     k: int
     batch: tuple[int, ...]
-    packed: bool
+    first: int
     offset: int
     panels: int
     panel_bytes: int
 
-    def matrices(self, batch: Sequence[int]) -> int:
-        """How many different matrices there are."""
-        return math.prod(n for n, stride in zip(batch, self.batch) if stride)
+    @property
+    def packed(self) -> int:
+        """How many panels of a matrix are packed."""
+        return self.panels - self.first
+
+    def packed_panels(self, batch: Sequence[int]) -> int:
+        """How many are of all the different matrices."""
+        return self.packed * math.prod(n for n, stride in zip(batch, self.batch) if stride)
 
     def packed_batch(self, batch: Sequence[int]) -> tuple[int, ...]:
         """Distances of the packed matrices along the batch axes."""
-        strides, distance = [], self.panels * self.panel_bytes
+        strides, distance = [], self.packed * self.panel_bytes
         for n, stride in zip(reversed(batch), reversed(self.batch)):
             strides.append(distance if stride else 0)
             distance *= n if stride else 1
@@ -171,16 +178,6 @@ class ProductPlan:
         down, across = (-(-t // b) for t, b in zip(self.tiles, self.blocks))
         return math.prod(self.spec.batch) * down * across
 
-    @property
-    def last_rows(self) -> int:
-        """Rows of the last tile down."""
-        return self.spec.m - (self.tiles[0] - 1) * self.rows
-
-    @property
-    def last_columns(self) -> int:
-        """Columns of the last tile across."""
-        return self.spec.n - (self.tiles[1] - 1) * self.columns * self.lanes
-
 
 def plan_product(spec: ProductSpec) -> ProductPlan:
     """Cut a product up.
@@ -190,7 +187,7 @@ def plan_product(spec: ProductSpec) -> ProductPlan:
     """
     check_float("a native matrix product", spec.dtype)
     if 0 in (spec.m, spec.n, *spec.batch):  # nothing to do
-        none = Side(0, 1, 0, 0, (0,) * len(spec.batch), False, 0, 0, 0)
+        none = Side(0, 1, 0, 0, (0,) * len(spec.batch), 0, 0, 0, 0)
         return ProductPlan(spec, 1, 1, 1, none, none, 1, (0, 0), (1, 1), 1, 1, 0)
     lanes, wide = lanes_of(spec.dtype), compute_dtype(spec.dtype)
     rows, columns = tile_size(spec.m, spec.n, spec.k, lanes)
@@ -226,16 +223,19 @@ def _side(
     wide, size = compute_dtype(spec.dtype), spec.dtype.itemsize
     feature, k = (s * size for s in strides)
     far = abs(k) >= _FAR_BYTES and k_block >= 64 and uses >= _OFTEN
-    packed = spec.dtype != wide or (feature != size and features > 1) or far
     panels = -(-features // width)
+    if spec.dtype != wide or far or (feature != size and features > 1):
+        first = 0
+    else:  # whole tiles are read, so that the last one has to be filled up
+        first = features // width
     panel_bytes = -(-width * k_block * wide.itemsize // 64) * 64
     return Side(
-        features, width, feature, k, tuple(s * size for s in batch), packed, 0, panels, panel_bytes
+        features, width, feature, k, tuple(s * size for s in batch), first, 0, panels, panel_bytes
     )
 
 
 def _packed_bytes(side: Side, spec: ProductSpec) -> int:
-    return side.matrices(spec.batch) * side.panels * side.panel_bytes if side.packed else 0
+    return side.packed_panels(spec.batch) * side.panel_bytes
 
 
 def _blocks(
@@ -256,20 +256,27 @@ def _blocks(
 
 
 def tile_size(m: int, n: int, k: int, lanes: int) -> tuple[int, int]:
-    """Rows and vectors of columns of a register tile, by estimated processor cycles."""
+    """Rows and vectors of columns of a register tile, by estimated processor cycles.
+
+    Tiles come in few sizes, so that programs share their code; the last ones, down and across, may be
+    partly filled.
+    """
     vectors = -(-n // lanes)
     best, choice = math.inf, (1, 1)
-    for columns in range(1, min(vectors, 8) + 1):
-        limit = min(most_rows(columns), 28)
+    for columns in (1, 2, 3, 4, 6, 8):
+        most = min(most_rows(columns), 28)
+        if columns > max(vectors, 1):
+            break
         if k <= 4:  # bound by stores: long runs of them
-            limit = min(limit, max(1, 8 // columns))
-        rows = balanced(m, limit)
-        cost = 0.0
-        for height, count in ((rows, m // rows), (m % rows, int(m % rows > 0))):
+            most = min(most, max(1, 8 // columns))
+        for rows in {most, most - 1, most - 3, *(r for r in _ROWS if r < most)}:
+            if rows < 1:
+                continue
             # Two products or two loads a cycle; a product takes four.
             # The columns' operand is the one that comes from a slower cache.
-            cycles = max(height * columns / 2, (height + columns) / 2 + 0.5, 4) + 0.3 * columns
-            cost += count * -(-vectors // columns) * (cycles * k + 2 * height * columns + 12)
-        if cost < best * (1 - 1e-9):
-            best, choice = cost, (rows, columns)
+            cycles = max(rows * columns / 2, (rows + columns) / 2 + 0.5, 4) + 0.3 * columns
+            count = -(-m // rows) * -(-vectors // columns)
+            cost = count * (cycles * k + 2 * rows * columns + 12)
+            if cost < best * (1 - 1e-9):
+                best, choice = cost, (rows, columns)
     return choice

@@ -18,8 +18,6 @@ from llvmlite import ir
 
 from rtfunc.compiler.cpu.emission import call_address
 from rtfunc.compiler.cpu.loops import Emitted, collapse, emit_kernel
-from rtfunc.compiler.cpu.product_calls import is_swapped, product_plan
-from rtfunc.compiler.cpu.product_library import emit_product
 from rtfunc.compiler.cpu.scalars import call_intrinsic, i1, i8, i32, i64, pointer
 from rtfunc.compiler.cpu.templates import native_form
 from rtfunc.compiler.kernel import Kernel
@@ -179,6 +177,9 @@ class _Printer:
         return ir.Function(self.module, signature, "rtfunc_parallel_for")
 
     def _product(self, program: Program, call: Call, workspace: ir.Value) -> None:
+        from rtfunc.compiler.cpu.product_calls import is_swapped, product_plan
+        from rtfunc.compiler.cpu.product_library import emit_product
+
         plan = product_plan(call)
         assert plan is not None
         operands = []

@@ -28,6 +28,7 @@ from rtfunc.compiler.cpu.scalars import (
     to_memory,
     widen,
 )
+from rtfunc.compiler.cpu.templates import Template
 from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
@@ -253,3 +254,8 @@ class _Printer:
             new = from_memory(b, value, dtype)
             value = to_memory(b, emitters[op](Operation(b, (old, new), dtype, dtype, {})), dtype)
         b.store(value, here, align=align)
+
+
+def template(name: str) -> Template:
+    """The native form of `scatter` and `dynamic_update_slice`."""
+    return Template(scatter_spec, emit_scatter)

@@ -20,6 +20,7 @@ from rtfunc.compiler.cpu.axis_loops import around_axis, emit_items, stack_array
 from rtfunc.compiler.cpu.emission import Code, Index, i1, i32, i64
 from rtfunc.compiler.cpu.sorting import emit_radix, emit_rank, most_ranked, rank_room
 from rtfunc.compiler.cpu.target import vector_bytes
+from rtfunc.compiler.cpu.templates import Template
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
 
@@ -462,3 +463,8 @@ class _Printer:
         self._move(code, source, target)
         if self.spec.descending:
             code.b.store(index, code.at(self.outs[-1], target, i32))
+
+
+def template(name: str) -> Template:
+    """The native form of `sort` and `top_k`."""
+    return Template(sort_spec, emit_sort, sort_scratch_bytes)

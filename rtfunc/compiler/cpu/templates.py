@@ -6,32 +6,19 @@ in Python), and prints a function
     void name(ptr table)
 
 for it. The table holds the addresses of the outputs, then of the operands, then of scratch memory. Equal
-specs share one function. Depends on `scatter` and the other modules that hold templates.
+specs share one function. The modules that hold templates depend on this one.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 
-from rtfunc.compiler.cpu.arg_reduce import arg_reduce_spec, emit_arg_reduce
-from rtfunc.compiler.cpu.cumulative import cumulative_spec, emit_cumulative
-from rtfunc.compiler.cpu.pooling_derivative import emit_select_and_scatter_add
-from rtfunc.compiler.cpu.product_calls import product_plan
-from rtfunc.compiler.cpu.scatter import emit_scatter, scatter_spec
-from rtfunc.compiler.cpu.sort import emit_sort, sort_scratch_bytes, sort_spec
-from rtfunc.compiler.cpu.window_calls import (
-    convolution_spec,
-    emit_conv,
-    emit_window,
-    from_table,
-    reduce_window_spec,
-    scratch_of,
-    select_and_scatter_spec,
-)
 from rtfunc.compiler.schedule import Call
 from rtfunc.core.graph import Equation
 
@@ -50,43 +37,52 @@ class Template:
     scratch_bytes: Callable[[Any], int] = lambda spec: 0
 
 
-templates: dict[str, Template] = {
-    "scatter": Template(scatter_spec, emit_scatter),
-    "dynamic_update_slice": Template(scatter_spec, emit_scatter),
+#: The module that has the template of an operation, as its `template(name)`: imported at need.
+_MODULES = {
+    "scatter": "scatter",
+    "dynamic_update_slice": "scatter",
     **dict.fromkeys(
-        ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "linear_recurrence"),
-        Template(cumulative_spec, emit_cumulative),
+        ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "linear_recurrence"), "cumulative"
     ),
-    **dict.fromkeys(("argmax", "argmin"), Template(arg_reduce_spec, emit_arg_reduce)),
-    **dict.fromkeys(("sort", "top_k"), Template(sort_spec, emit_sort, sort_scratch_bytes)),
-    "conv_general_dilated": Template(
-        convolution_spec, from_table(emit_conv, 2), scratch_of(emit_conv)
-    ),
+    **dict.fromkeys(("argmax", "argmin"), "arg_reduce"),
+    **dict.fromkeys(("sort", "top_k"), "sort"),
     **dict.fromkeys(
-        ("reduce_window_max", "reduce_window_min", "reduce_window_sum"),
-        Template(reduce_window_spec, from_table(emit_window, 1), scratch_of(emit_window)),
-    ),
-    "select_and_scatter_add": Template(
-        select_and_scatter_spec,
-        from_table(emit_select_and_scatter_add, 2),
-        scratch_of(emit_select_and_scatter_add),
+        (
+            "conv_general_dilated",
+            "reduce_window_max",
+            "reduce_window_min",
+            "reduce_window_sum",
+            "select_and_scatter_add",
+        ),
+        "window_calls",
     ),
 }
 
 
+@functools.cache
+def template(name: str) -> Template | None:
+    """The template of the primitive of this name, if there is one."""
+    module = _MODULES.get(name)
+    if module is None:
+        return None
+    return importlib.import_module(f"rtfunc.compiler.cpu.{module}").template(name)
+
+
 def native_form(equation: Equation) -> tuple[Template, Any] | None:
     """The template of an equation and its spec, if there is one that takes it."""
-    template = templates.get(equation.primitive.name)
-    if template is None:
+    found = template(equation.primitive.name)
+    if found is None:
         return None
-    spec = template.spec(equation)
-    return None if spec is None else (template, spec)
+    spec = found.spec(equation)
+    return None if spec is None else (found, spec)
 
 
 def scratch_bytes(call: Call) -> int:
     """Scratch memory that the native form of a call needs."""
-    plan = product_plan(call)
-    if plan is not None:
-        return plan.scratch_bytes
+    if call.equation.primitive.name == "dot_general":
+        from rtfunc.compiler.cpu.product_calls import product_plan
+
+        plan = product_plan(call)
+        return 0 if plan is None else plan.scratch_bytes
     found = native_form(call.equation)
     return 0 if found is None else found[0].scratch_bytes(found[1])

@@ -119,8 +119,7 @@ def _define(module: ir.Module, bits: int) -> None:
 
 
 def routines(library: str) -> ir.Module:
-    """The routine for both sizes of elements."""
+    """The routine of this name."""
     module = ir.Module(library)
-    for bits in (32, 64):
-        _define(module, bits)
+    _define(module, int(library.removeprefix(SYMBOL_PREFIX)))
     return module

@@ -15,7 +15,9 @@ from rtfunc.compiler.cpu.convolution import emit_convolution
 from rtfunc.compiler.cpu.convolution_geometry import ConvolutionSpec
 from rtfunc.compiler.cpu.emission import Emitted
 from rtfunc.compiler.cpu.pooling import emit_reduce_window
+from rtfunc.compiler.cpu.pooling_derivative import emit_select_and_scatter_add
 from rtfunc.compiler.cpu.scalars import i64, pointer
+from rtfunc.compiler.cpu.templates import Template
 from rtfunc.compiler.cpu.windows import WindowSpec
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
@@ -120,3 +122,13 @@ def emit_conv(module: ir.Module, name: str, spec: ConvolutionSpec) -> Emitted:
 def emit_window(module: ir.Module, name: str, spec: WindowSpec) -> Emitted:
     """`emit_reduce_window` for any number of threads."""
     return emit_reduce_window(module, name, spec)
+
+
+def template(name: str) -> Template:
+    """The native form of convolution, pooling and the derivative of pooling."""
+    if name == "conv_general_dilated":
+        return Template(convolution_spec, from_table(emit_conv, 2), scratch_of(emit_conv))
+    if name == "select_and_scatter_add":
+        emit = emit_select_and_scatter_add
+        return Template(select_and_scatter_spec, from_table(emit, 2), scratch_of(emit))
+    return Template(reduce_window_spec, from_table(emit_window, 1), scratch_of(emit_window))
