@@ -124,7 +124,9 @@ class Worker:
     ):
         """Start it: `cache` is a folder for compiled code, `timeout` in seconds per command."""
         self._timeout = timeout
-        environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+        # Modules are compiled to bytecode once, as an installer does for the peers.
+        left_out = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
+        environment = {k: v for k, v in os.environ.items() if k not in left_out}
         environment |= ENVIRONMENT | dict.fromkeys(CACHE_VARIABLES, cache)
         paths = [str(ROOT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

@@ -17,6 +17,8 @@ import numpy as np
 
 from rtfunc.compiler.buffers import SMALL_BYTES, new_buffer
 from rtfunc.compiler.cache import content_key, user_cache
+from rtfunc.compiler.calls import called_graph
+from rtfunc.compiler.cpu import library
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.machine_code import InvalidModuleError
 from rtfunc.compiler.cpu.target import host
@@ -25,7 +27,7 @@ from rtfunc.compiler.graph_key import graph_key
 from rtfunc.compiler.stored_program import StoredProgram
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.core.graph import Equation, Graph
+from rtfunc.core.graph import Equation, Graph, sub_graphs
 from rtfunc.core.trace import use_trace
 
 if TYPE_CHECKING:
@@ -99,8 +101,9 @@ class Executable:
                     0.0, 0.0, 0.0, 0.0, 0.0, link, program.steps, program.kernels, True
                 )
                 return program
-        translation = self.translation
-        module = translation.compile()
+        with library.loading(_likely_libraries(self.graph)):
+            translation = self.translation
+            module = translation.compile()
         printed, timings = translation.printed, module.timings
         constants = [np.ascontiguousarray(np.asarray(c)) for c in printed.constants]
         program = StoredProgram(
@@ -174,6 +177,19 @@ class Executable:
         if status:
             raise self._failures.pop(threading.get_ident())
         return [Array(o, weak) for o, weak in zip(outs, self._weak)]
+
+
+def _likely_libraries(graph: Graph) -> list[str]:
+    """Libraries that take long to compile and that a program will need, by the look of its Graph."""
+    names: set[str] = set()
+    waiting = [graph]
+    while waiting:
+        for equation in waiting.pop().equations:
+            called = called_graph(equation)
+            waiting += sub_graphs(equation) if called is None else [called]
+            if equation.primitive.name == "dot_general":
+                names.add(f"rtfunc_pack_{equation.inputs[0].aval.dtype}")
+    return ["rtfunc_transpose_32", "rtfunc_product", *sorted(names)] if names else []
 
 
 def _new_arena(size: int) -> tuple[np.ndarray, int]:

@@ -7,9 +7,11 @@ has to be compiled.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import threading
+from collections.abc import Iterator, Sequence
 
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.cpu.machine_code import CompiledModule, cached
@@ -29,13 +31,38 @@ _LIBRARIES = (
 _PRINTERS = {"pool": "threads_ir", "entry": "entry"}
 #: Libraries that hand out work rather than do it: compiling them quickly matters more than their code.
 _CONTROL = ("pool", "entry", "rtfunc_product")
-_lock = threading.RLock()
+_locks: dict[str, threading.RLock] = {}
 
 
 def load(library: str) -> CompiledModule:
     """The library of this name, whose code stays in memory until the process ends."""
-    with _lock:
+    # A lock each: a library may wait for another that it refers to.
+    with _locks.setdefault(library, threading.RLock()):
         return _load(library)
+
+
+@contextlib.contextmanager
+def loading(libraries: Sequence[str]) -> Iterator[None]:
+    """Load libraries in a thread of their own during the block.
+
+    LLVM works without the interpreter's lock: routines are compiled while a program is still printed. What
+    goes wrong comes up again where a routine is needed.
+    """
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            for library in libraries:
+                load(library)
+
+    if not libraries:
+        yield
+        return
+    thread = threading.Thread(target=run, name="rtfunc-library")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @functools.cache

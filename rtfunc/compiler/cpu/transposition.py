@@ -49,7 +49,7 @@ def _define(module: ir.Module, bits: int) -> None:
     function.attributes.add("nounwind")
     source, source_stride, target, target_stride, rows, columns = function.args
     code = Code(ir.IRBuilder(function.append_basic_block("entry")))
-    size, align = code.value(lanes), bits // 8
+    align = bits // 8
 
     def square(source: ir.Value, target: ir.Value, count: int, rows: Index, columns: Index) -> None:
         """A block of at most `count` rows and one vector of columns; sizes are ints if full."""
@@ -88,9 +88,6 @@ def _define(module: ir.Module, bits: int) -> None:
                 mask,
             )
 
-    def at_most(x: ir.Value, limit: ir.Value) -> ir.Value:
-        return code.b.icmp_signed("<=", x, limit)
-
     with code.loop(rows, 0, lanes) as first_row, code.loop(columns, 0, lanes) as first_column:
         from_place = code.add(code.mul(source_stride, first_row), first_column)
         to_place = code.add(code.mul(target_stride, first_column), first_row)
@@ -101,21 +98,33 @@ def _define(module: ir.Module, bits: int) -> None:
         rows_left, columns_left = code.sub(rows, first_row), code.sub(columns, first_column)
         assert isinstance(rows_left, ir.Value)
         assert isinstance(columns_left, ir.Value)
-        whole_columns = at_most(size, columns_left)
-        full = code.b.and_(at_most(size, rows_left), whole_columns)
-        few_rows = at_most(rows_left, code.value(lanes // 2))
-        few = code.b.and_(few_rows, whole_columns)
-        rest = code.b.not_(code.b.or_(full, few))
-        with code.when(full):
-            square(block_source, block_target, lanes, lanes, lanes)
-        if lanes > 2:
-            with code.when(few):
-                square(block_source, block_target, lanes // 2, rows_left, lanes)
-        else:
-            rest = code.b.not_(full)
-        with code.when(rest):
-            square(block_source, block_target, lanes, rows_left, columns_left)
+        for condition, (count, rows_here, columns_here) in _forms(
+            code, lanes, rows_left, columns_left
+        ):
+            with code.when(condition):
+                square(block_source, block_target, count, rows_here, columns_here)
     code.b.ret_void()
+
+
+def _forms(
+    code: Code, lanes: int, rows: ir.Value, columns: ir.Value
+) -> list[tuple[ir.Value | bool, tuple[int, Index, Index]]]:
+    """Conditions, and for each how many rows are loaded, and the sizes of the block, ints if full."""
+    if (
+        vector_bytes() == 64
+    ):  # masks cost nothing there: one form serves all, in a third of the code
+        return [(True, (lanes, rows, columns))]
+    size = code.value(lanes)
+    whole_columns = code.b.icmp_signed("<=", size, columns)
+    full = code.b.and_(code.b.icmp_signed("<=", size, rows), whole_columns)
+    rest = code.b.not_(full)
+    forms: list[tuple[ir.Value | bool, tuple[int, Index, Index]]] = [(full, (lanes, lanes, lanes))]
+    if lanes > 2:
+        few = code.b.icmp_signed("<=", rows, code.value(lanes // 2))
+        few = code.b.and_(few, whole_columns)
+        forms.append((few, (lanes // 2, rows, lanes)))
+        rest = code.b.and_(rest, code.b.not_(few))
+    return [*forms, (rest, (lanes, rows, columns))]
 
 
 def routines(library: str) -> ir.Module:
