@@ -176,7 +176,7 @@ class Executable:
         self._arenas.append(arena)
         if status:
             raise self._failures.pop(threading.get_ident())
-        return [Array(o, weak) for o, weak in zip(outs, self._weak)]
+        return list(map(Array, outs, self._weak))
 
 
 def _likely_libraries(graph: Graph) -> list[str]:

@@ -85,6 +85,7 @@ class Jitted:
         self._cache: dict[Any, _Entry] = {}
         self._quick: dict[Any, Any] = {}
         self._last: tuple[Any, Any] = (None, None)
+        self._last_tree: Any = None
 
     def __repr__(self) -> str:
         return f"jit({function_name(self.function)})"
@@ -123,13 +124,21 @@ class Jitted:
         treedef: Any = len(args)
         for x in args:
             if type(x) is not Array:
-                leaves, treedef = pytree.flatten(args)
+                leaves, treedef = self._leaves(args)
                 break
         try:
             weak = [x._weak for x in leaves]  # only Arrays proper have one
             buffers = [x._buffer for x in leaves]
         except (AttributeError, TypeError):
-            return None
+            if leaves is args or self._last_tree is None:
+                return None
+            # A leaf of the last structure may be a tree of this one.
+            self._last_tree = None
+            leaves, treedef = pytree.flatten(args)
+            if not all(type(x) is Array for x in leaves):
+                return None
+            self._last_tree = treedef
+            weak, buffers = [x._weak for x in leaves], [x._buffer for x in leaves]
         shapes = [buffer.shape for buffer in buffers]
         key = (default_backend(), treedef, shapes, [buffer.dtype for buffer in buffers], weak)
         last, found = self._last
@@ -140,6 +149,17 @@ class Jitted:
             self._last = key, found
         executable, out_tree, captured = found
         return executable, out_tree, [*captured, *buffers] if captured else buffers
+
+    def _leaves(self, args: Any) -> tuple[list[Any], Any]:
+        """`pytree.flatten`, much faster for a tree of the structure seen last."""
+        treedef = self._last_tree
+        if treedef is not None:
+            try:
+                return treedef.flatten_up_to(args), treedef
+            except (ValueError, TypeError, KeyError):
+                pass  # another structure
+        leaves, self._last_tree = pytree.flatten(args)
+        return leaves, self._last_tree
 
     def _find(self, args: Any, key: tuple[Any, ...]) -> Any:
         """What `_quick_call` runs for a signature, if it is of the ordinary kind."""

@@ -480,3 +480,14 @@ def test_stages_that_do_not_exist_are_refused():
         lowered.as_text("llvm")
     with pytest.raises(errors.UnsupportedError, match="memory_analysis"):
         lowered.compile().memory_analysis()
+
+
+def test_structures_that_take_turns_are_told_apart():
+    f = rf.jit(lambda tree: rf.tree.map(lambda x: x + 1, tree))
+    x = rnp.ones(2)
+    trees = [[x, x], [x, [x, x]], [x, x], [x, (x, x)], {"a": x}, [x, None], [[x], x], [x, 2.0], []]
+    for tree in (*trees, *reversed(trees)):
+        expected = rf.tree.map(lambda x: x + 1, tree)
+        assert rf.tree.structure(f(tree)) == rf.tree.structure(expected)
+        for found, value in zip(rf.tree.leaves(f(tree)), rf.tree.leaves(expected)):
+            np.testing.assert_array_equal(found, value)
