@@ -95,7 +95,8 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule) -> GradientTransform
                 lambda u: u * cast_like(-learning_rate, as_leaf(u)), updates
             )
         )
-    if not isinstance(learning_rate, (int, float, np.generic, np.ndarray)):
+    kinds: Any = (int, float, np.generic, np.ndarray)
+    if not isinstance(learning_rate, kinds):
         raise ArgumentError(
             at_user_line(
                 "A learning rate is a number or a schedule (a function of the step), but got "
