@@ -144,7 +144,8 @@ _advice = {
     ),
     "as a NumPy array": (
         "Use the function of rtfunc.numpy instead of numpy's, or rtfunc.pure_callback "
-        "to call NumPy from traced code"
+        "to call NumPy from traced code; to index a NumPy array by a traced value, make it an Array "
+        "first (rtfunc.numpy.asarray(a)[i])"
     ),
 }
 

@@ -21,6 +21,8 @@ import numpy as np
 from rtfunc import io, nn, optim, random
 from rtfunc.data import ArrayDataset, DataLoader, images
 from rtfunc.data.sources import digits
+from rtfunc.examples import command
+from rtfunc.examples.command import folder, positive_float, positive_int
 from rtfunc.transforms.jit import jit
 from rtfunc.transforms.vjp import value_and_grad
 from rtfunc.viz.progress import Progress
@@ -185,31 +187,6 @@ def draw(training: Training, test_data: ArrayDataset, path: pathlib.Path) -> Non
     figure.savefig(path, dpi=110)
 
 
-def positive_int(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
-    return number
-
-
-def positive_float(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
-
-
-def folder(text: str) -> pathlib.Path:
-    path = pathlib.Path(text)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(
-            f"cannot make the folder {text}: {error.strerror}"
-        ) from None
-    return path
-
-
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m rtfunc.examples.digits",
@@ -261,12 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     weights = options.output / "digits.safetensors"
     io.save(nn.state_dict(training.params, training.state), weights)
     print(f"Wrote the parameters to {weights}")
-    picture = options.output / "digits.png"
-    try:
-        draw(training, test_data, picture)
-        print(f"Wrote a picture of the training and of predictions to {picture}")
-    except ImportError:
-        print("No picture: it needs matplotlib (pip install 'rtfunc[plot]').")
+    command.picture(lambda path: draw(training, test_data, path), options.output / "digits.png")
     print(
         "Try next: --seed 1, --learning-rate 0.01, --epochs 5; or change the model at the top of\n"
         f"{__file__}"

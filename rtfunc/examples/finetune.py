@@ -19,7 +19,8 @@ import numpy as np
 from rtfunc import io, nn, optim, random
 from rtfunc.data import ArrayDataset, DataLoader
 from rtfunc.data.sources import digits
-from rtfunc.examples.digits import folder, one_channel, positive_int
+from rtfunc.examples.command import folder, positive_int
+from rtfunc.examples.digits import one_channel
 from rtfunc.transforms.jit import jit
 from rtfunc.transforms.vjp import value_and_grad
 

@@ -8,7 +8,6 @@ training and the digits that were misread.
 
 from __future__ import annotations
 
-import gzip
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rtfunc import nn, optim, random
-from rtfunc.data import ArrayDataset, DataLoader
+from rtfunc.data import ArrayDataset, DataLoader, read_idx
 from rtfunc.examples import command
 from rtfunc.transforms.jit import jit
 from rtfunc.transforms.vjp import value_and_grad
@@ -41,16 +40,6 @@ model = nn.sequential(
     nn.dropout(0.4),
     nn.dense(10),
 )
-
-
-def read_idx(file: pathlib.Path) -> np.ndarray:
-    """The array in a compressed IDX file of bytes: two zeros, 8, its rank, its shape, its values."""
-    content = gzip.decompress(file.read_bytes())
-    rank = content[3]
-    if content[:3] != b"\0\0\x08":
-        raise ValueError(f"{file} is not an IDX file of bytes")
-    shape = np.frombuffer(content, ">i4", rank, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
 def load(files: Sequence[pathlib.Path], held_out: int = 2000) -> tuple[ArrayDataset, ArrayDataset]:

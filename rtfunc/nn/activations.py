@@ -457,6 +457,8 @@ def gumbel_softmax(
 
 def _below_maximum(x: Array, axis: int | Sequence[int]) -> Array:
     """x minus its maximum, which changes no softmax: a constant to derivatives."""
+    if not x.size:
+        return x
     return x - stop_gradient(rnp.max(x, axis=axis, keepdims=True))
 
 

@@ -348,7 +348,7 @@ def _initial(
     if kind.has_cell and not (isinstance(initial, (tuple, list)) and len(initial) == 2):
         raise ShapeError(
             at_user_line(
-                f"{name}: the initial state is a pair (hidden, cell), not a "
+                f"{name}: the initial state is a pair (hidden, cell), not one "
                 f"{type(initial).__name__}."
             )
         )

@@ -21,7 +21,7 @@ from rtfunc.core.primitive import Primitive
 from rtfunc.core.trace import Tracer
 from rtfunc.numpy.arguments import constant, refuse_out
 from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, sqrt, square, sub
-from rtfunc.ops.comparison import ne
+from rtfunc.ops.comparison import eq, ne
 from rtfunc.ops.complex import abs_
 from rtfunc.ops.convert import as_array, convert, promote_inexact, scalar
 from rtfunc.ops.elementwise import broadcast_to
@@ -504,16 +504,35 @@ def logsumexp(
     Array(1000.6932, dtype=float32)
     """
     (x,) = promote_inexact("logsumexp", x)
-    axes = _axes("logsumexp", axis, x.ndim)
-    x = _selected("logsumexp", x, where, -math.inf)
-    if not axes:
-        return convert(x, x.dtype)
+    return log_of_weighted_sum("logsumexp", x, None, axis, keepdims, where)[0]
+
+
+def log_of_weighted_sum(
+    operation: str, x: Array, factor: Array | None, axis: Axis, keepdims: bool, where: Any
+) -> tuple[Array, Array]:
+    """log(abs(total)) and total / exp(maximum), with total = sum(factor exp(x)): never overflows.
+
+    The second tells the sign. Where all terms are 0 the logarithm is minus infinity, and no
+    derivative flows.
+    """
+    axes = _axes(operation, axis, x.ndim)
     if dtypes.is_complex(x.dtype):
-        raise DtypeError(at_user_line(f"logsumexp takes real numbers, not {x.dtype}."))
-    wide = convert(x, dtypes.compute_dtype(x.dtype))
+        raise DtypeError(
+            at_user_line(
+                f"{operation} takes real numbers, not {x.dtype}. "
+                "Take the real part first, with rtfunc.numpy.real(x)."
+            )
+        )
+    wide = convert(_selected(operation, x, where, -math.inf), dtypes.compute_dtype(x.dtype))
     # The shift cancels out, so that no derivative has to flow through it.
     top = stop_gradient_p.bind(_reduced(reduce_max_p, wide, axes, True))
     top = select(is_finite(top), top, constant(0, top))
-    total = log(_reduced(reduce_sum_p, exp(sub(wide, top)), axes, keepdims))
+    terms = exp(sub(wide, top))
+    if factor is not None:
+        terms = mul(terms, factor)
+    total = _reduced(reduce_sum_p, terms, axes, keepdims)
     shift = top if keepdims else reshape_p.bind(top, shape=total.shape)
-    return convert(add(total, shift), x.dtype)
+    size = total if factor is None else abs_(total)
+    none = eq(total, constant(0, total))
+    logarithm = add(log(select(none, constant(1, total), size)), shift)
+    return convert(select(none, constant(-math.inf, total), logarithm), x.dtype), total

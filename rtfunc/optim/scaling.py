@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rtfunc import numpy as rnp
 from rtfunc import tree
 from rtfunc.core.array import Array
@@ -91,6 +93,14 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule) -> GradientTransform
         return stateless(
             lambda updates, params: tree.map(
                 lambda u: u * cast_like(-learning_rate, as_leaf(u)), updates
+            )
+        )
+    kinds: Any = (int, float, np.generic, np.ndarray)
+    if not isinstance(learning_rate, kinds):
+        raise ArgumentError(
+            at_user_line(
+                "A learning rate is a number or a schedule (a function of the step), but got "
+                f"{learning_rate!r}."
             )
         )
     if learning_rate < 0:

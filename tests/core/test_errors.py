@@ -209,6 +209,8 @@ def test_numpy_on_a_traced_value():
         rf.jit(lambda x: np.asarray(x))(1.0)
     with raises(errors.TracerError, *parts):
         rf.jit(lambda x: np.sin(x))(1.0)
+    with raises(errors.TracerError, "rtfunc.numpy.asarray(a)[i]"):
+        rf.jit(lambda i: np.arange(3)[i])(1)
 
 
 def test_numpy_on_a_differentiated_value():

@@ -52,10 +52,3 @@ def test_missing_files_are_named(tmp_path, capsys):
     text = capsys.readouterr().err
     assert f"{tmp_path} has no t10k-images-idx3-ubyte.gz and no t10k-labels-idx1" in text
     assert "Give the folder with MNIST's test digits as --data FOLDER." in text
-
-
-def test_a_file_of_another_kind_is_refused(tmp_path):
-    file = tmp_path / "x.gz"
-    file.write_bytes(gzip.compress(b"\x89PNG....."))
-    with pytest.raises(ValueError, match=r"x\.gz is not an IDX file of bytes"):
-        example.read_idx(file)

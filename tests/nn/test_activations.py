@@ -177,6 +177,12 @@ def test_softmax_of_a_masked_row_ignores_minus_infinity():
     assert np.isfinite(grad(lambda x: nn.softmax(x)[0])(x)).all()
 
 
+@pytest.mark.parametrize("function", [nn.softmax, nn.log_softmax, nn.softmin])
+def test_softmax_of_nothing_is_empty(function):
+    for shape in ((3, 0), (0, 3)):
+        assert function(rnp.zeros(shape)).shape == shape
+
+
 def test_softmax_takes_several_axes():
     x = rnp.array(np.arange(12.0).reshape(2, 2, 3))
     together = nn.softmax(x.reshape((2, 6))).reshape((2, 2, 3))

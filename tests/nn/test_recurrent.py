@@ -279,7 +279,7 @@ def test_what_is_refused_is_named():
     x = rnp.ones((5, 2, 3))
     with pytest.raises(ShapeError, match=r"an input \(time, batch, in\) or .*not of shape \(5,\)"):
         layer.apply(params, state, rnp.ones(5))
-    with pytest.raises(ShapeError, match=r"the initial state is a pair .*, not a ndarray"):
+    with pytest.raises(ShapeError, match=r"the initial state is a pair .*, not one ndarray"):
         layer.apply(params, state, x, np.zeros((1, 2, 4)))
     with pytest.raises(ShapeError, match=r"has shape \(2, 4\), \(2, 4\), not .*\(1, 2, 4\)"):
         layer.apply(params, state, x, (rnp.zeros((2, 4)), rnp.zeros((2, 4))))

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import rtfunc as rf
 import rtfunc.numpy as rnp
 from rtfunc.core.aval import Aval
 from rtfunc.core.errors import ArgumentError, AxisError, DtypeError, ShapeError
@@ -204,6 +205,8 @@ def test_logsumexp():
         rnp.logsumexp(X, 1, where=MASK), np.log(np.sum(np.exp(X), 1, where=MASK)), rtol=1e-14
     )
     check_grads(lambda x: rnp.logsumexp(x, 1), (X,))
+    for function in (rnp.logsumexp, rf.jit(rnp.logsumexp)):  # nothing flows where all is impossible
+        np.testing.assert_array_equal(rf.grad(function)(np.full(2, -np.inf)), [0.0, 0.0])
 
 
 # Cumulative

@@ -360,6 +360,7 @@ def test_mask_limits_the_decay():
     ("make", "message"),
     [
         (functools.partial(optim.sgd, -1.0), "A learning rate is not negative, but got -1.0"),
+        (functools.partial(optim.adam, "1e-3"), "A learning rate is a number or a schedule"),
         (
             functools.partial(optim.adam, b1=1.0),
             "scale_by_adam: b1 is from 0 to below 1, but got 1",

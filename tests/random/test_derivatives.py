@@ -45,11 +45,6 @@ def test_derivatives_reach_the_mean_where_samples_are_sums():
     assert p == 1
 
 
-needs_gamma_grad = pytest.mark.skipif(
-    not hasattr(special, "random_gamma_grad"), reason="the derivative is not there"
-)
-
-
 def implicit(a, x):
     """dx / da with the gamma distribution function held fixed, by differences in 30 digits."""
     with mpmath.workdps(30):
@@ -59,7 +54,6 @@ def implicit(a, x):
         return float(-by_a / density)
 
 
-@needs_gamma_grad
 def test_implicit_reparametrisation_of_gamma():
     a = np.array([0.3, 1.0, 4.2, 30.0])
     x, t = rf.jvp(lambda a: random.gamma(KEY, a), (a,), (np.ones(4),))
@@ -70,7 +64,6 @@ def test_implicit_reparametrisation_of_gamma():
     np.testing.assert_allclose(t, expected, rtol=1e-6)
 
 
-@needs_gamma_grad
 def test_derivatives_of_the_gamma_family():
     a = np.array([0.6, 2.0, 5.0])
     gradient = rf.grad(lambda a: rnp.sum(random.gamma(KEY, a) * rnp.arange(1.0, 4.0)))
@@ -94,7 +87,6 @@ def test_derivatives_of_the_gamma_family():
         assert g != 0
 
 
-@needs_gamma_grad
 def test_the_mean_of_the_derivative_is_the_derivative_of_the_mean():
     """E[x] = a for gamma, so E[dx/da] = 1; the limit is 5 standard errors of 4000 samples."""
     for a in (0.5, 3.0):
@@ -105,7 +97,6 @@ def test_the_mean_of_the_derivative_is_the_derivative_of_the_mean():
         assert abs(slopes.mean() - 1) < 5 * slopes.std() / np.sqrt(4000)
 
 
-@needs_gamma_grad
 def test_derivatives_of_gamma_nest():
     """Of second order, along the quantile function, and one for every key of a batch."""
     draw = lambda a: random.gamma(KEY, a)  # noqa: E731
@@ -124,7 +115,6 @@ def test_derivatives_of_gamma_nest():
     np.testing.assert_allclose(rf.jit(rf.vmap(each))(keys), expected, rtol=1e-10)
 
 
-@needs_gamma_grad
 def test_derivatives_where_samples_are_zero():
     """For a this small most samples are 0 in float32, and stay there; their logarithms move."""
     a = np.full(20, 1e-3, "float32")

@@ -10,8 +10,6 @@ import rtfunc.numpy as rnp
 from rtfunc import random
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError
 
-pytest.importorskip("rtfunc.numpy.linalg")
-
 KEY = random.key(11)
 MEAN = np.array([1.0, -2.0, 0.5])
 COV = np.array([[2.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 0.5]])

@@ -108,3 +108,42 @@ def test_scipy_agrees():
         expected = getattr(scipy, name).logpmf(K, *parameters)
         found = getattr(stats, name).logpmf(K, *(np.float64(p) for p in parameters))
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+MEAN = np.array([0.5, -1.0, 2.0])
+COV = np.array([[2.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 0.5]])
+
+
+def test_multivariate_normal():
+    x = np.array([[0.1, 0.2, 0.3], [0.5, -1.0, 2.0]])
+    apart = x - MEAN
+    expected = -0.5 * (
+        np.einsum("bi,ij,bj->b", apart, np.linalg.inv(COV), apart)
+        + np.linalg.slogdet(2 * math.pi * COV)[1]
+    )
+    of = stats.multivariate_normal
+    np.testing.assert_allclose(of.logpdf(x, MEAN, COV), expected, rtol=1e-13)
+    np.testing.assert_allclose(of.pdf(x, MEAN, COV), np.exp(expected), rtol=1e-12)
+    np.testing.assert_allclose(rf.jit(of.logpdf)(x, MEAN, COV), expected, rtol=1e-13)
+    both = np.stack([COV, COV])
+    np.testing.assert_allclose(of.logpdf(x[:, None], MEAN, both), expected[:, None] + [0, 0])
+    mapped = rf.vmap(of.logpdf, in_axes=(0, None, 0))(x, MEAN, both)
+    np.testing.assert_allclose(mapped, expected, rtol=1e-13)
+    check_grads(lambda *a: of.logpdf(*a), (x[0], MEAN, COV), rtol=1e-6)
+    assert np.isnan(of.logpdf(x, MEAN, -COV)).all()
+
+
+def test_multivariate_normal_refuses_other_shapes():
+    with pytest.raises(ShapeError, match=r"takes vectors \[..., n\], a mean .* \(2,\), \(3,\) and"):
+        stats.multivariate_normal.logpdf(np.zeros(2), MEAN, COV)
+    with pytest.raises(ShapeError, match=r"but got \(\), \(3,\) and \(3, 3\)"):
+        stats.multivariate_normal.logpdf(0.0, MEAN, COV)
+
+
+@pytest.mark.oracle
+def test_multivariate_normal_against_scipy():
+    oracle = pytest.importorskip("scipy.stats").multivariate_normal
+    x = np.linspace(-2, 2, 12).reshape(4, 3)
+    np.testing.assert_allclose(
+        stats.multivariate_normal.logpdf(x, MEAN, COV), oracle.logpdf(x, MEAN, COV), rtol=1e-12
+    )

@@ -7,8 +7,8 @@ and CutMix do; the share is drawn once a batch from a beta distribution. Depends
 
 from __future__ import annotations
 
-from rtfunc import lax, random
 from rtfunc import numpy as rnp
+from rtfunc import random
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
@@ -31,7 +31,7 @@ def mixup(
     H. Zhang, M. Cisse, Y. Dauphin, D. Lopez-Paz, mixup: Beyond empirical risk minimization, 2018.
     """
     images, labels = _checked("images.mixup", images, labels, alpha)
-    share = symmetric_beta(key, alpha)
+    share = _share(key, alpha)
 
     def mixed(x: Array) -> Array:
         lam = share.astype(x.dtype)
@@ -53,7 +53,7 @@ def cutmix(
     images, labels = _checked("images.cutmix", images, labels, alpha)
     height, width = images.shape[-2:]
     share_key, row_key, column_key = random.split(key, 3)
-    half = 0.5 * rnp.sqrt(1 - symmetric_beta(share_key, alpha))
+    half = 0.5 * rnp.sqrt(1 - _share(share_key, alpha))
 
     def bounds(key: Array, size: int) -> tuple[Array, Array]:
         middle, reach = random.randint(key, (), 0, size), (half * size).astype("int32")
@@ -66,6 +66,10 @@ def cutmix(
     lam = (1 - (bottom - top) * (right - left) / (height * width)).astype(labels.dtype)
     mixed_labels = rnp.roll(labels, 1, axis=0) * (1 - lam) + labels * lam
     return rnp.where(inside, rnp.roll(images, 1, axis=0), images), mixed_labels
+
+
+def _share(key: ArrayLike, alpha: float) -> Array:
+    return random.beta(key, alpha, alpha, dtype="float32")
 
 
 def _checked(
@@ -87,33 +91,3 @@ def _checked(
     if not alpha > 0:
         raise ArgumentError(at_user_line(f"{operation}: alpha must be above 0, not {alpha!r}."))
     return images, labels
-
-
-def symmetric_beta(key: ArrayLike, alpha: float) -> Array:
-    """A number of Beta(alpha, alpha), float32, as a ratio of two gamma variables.
-
-    Logarithms of gamma variables by G. Marsaglia and W. Tsang, A simple method for generating gamma
-    variables, 2000, with their boost below 1: a small alpha makes gamma variables that underflow.
-    """
-    one, two = random.split(key)
-    return 1 / (1 + rnp.exp(_log_gamma_variable(two, alpha) - _log_gamma_variable(one, alpha)))
-
-
-def _log_gamma_variable(key: ArrayLike, alpha: float) -> Array:
-    boost_key, key = random.split(key)
-    d = (alpha if alpha >= 1 else alpha + 1) - 1 / 3
-    c = (9 * d) ** -0.5
-
-    def propose(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        key, normal_key, uniform_key = random.split(carry[0], 3)
-        x = random.normal(normal_key)
-        v = (1 + c * x) ** 3
-        log_u = rnp.log1p(-random.uniform(uniform_key))
-        log_v = rnp.log(rnp.where(v > 0, v, 1))
-        accepted = (v > 0) & (log_u < 0.5 * x**2 + d * (1 - v + log_v))
-        return key, accepted, log_v
-
-    start = rnp.asarray(key), rnp.asarray(False), rnp.zeros(())
-    _, _, log_v = lax.while_loop(lambda carry: ~carry[1], propose, start)
-    boost = 0.0 if alpha >= 1 else rnp.log1p(-random.uniform(boost_key)) / alpha
-    return rnp.log(d) + log_v + boost

@@ -3,9 +3,9 @@
 Each is a layer, written with the public parts of `rtfunc.nn` alone, and takes its weights from a
 `.pth` file of the original:
 
-    from rtfunc.io import torch_reader
+    from rtfunc import io, nn
 
-    params, state = nn.load_state_dict(torch_reader.read(path), *model.init(key, spec))
+    params, state = nn.load_state_dict(io.load_torch(path), *model.init(key, spec))
 
 Initial values are the originals' as well.
 """

@@ -33,7 +33,7 @@ def gpt(
     "c_proj", "ln_2", "mlp" with "c_fc" and "c_proj") and "ln_f"; "lm_head" unless weights are tied,
     in which case a file is loaded by
 
-        weights = torch_reader.read(path)
+        weights = rtfunc.io.load_torch(path)
         nn.load_state_dict(weights, *model.init(key, tokens), tied=nn.models.GPT_TIED)
 
     Arguments: max_length: of the table of positions; dropout: rate in training; bias: of dense

@@ -5,6 +5,7 @@ differentiated, batched and compiled. Real numbers only: complex ones are refuse
 how accurate they are are in `rtfunc.ops.special`. Depends on `ops`, `transforms`, `numpy`.
 """
 
+from rtfunc.numpy.windows import i0 as i0
 from rtfunc.scipy.special.gamma_functions import bernoulli as bernoulli
 from rtfunc.scipy.special.gamma_functions import beta as beta
 from rtfunc.scipy.special.gamma_functions import betainc as betainc
@@ -34,7 +35,6 @@ from rtfunc.scipy.special.information import xlogy as xlogy
 from rtfunc.scipy.special.integrals import exp1 as exp1
 from rtfunc.scipy.special.integrals import expi as expi
 from rtfunc.scipy.special.integrals import expn as expn
-from rtfunc.scipy.special.integrals import i0 as i0
 from rtfunc.scipy.special.integrals import i0e as i0e
 from rtfunc.scipy.special.integrals import i1 as i1
 from rtfunc.scipy.special.integrals import i1e as i1e

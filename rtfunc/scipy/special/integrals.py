@@ -25,16 +25,6 @@ def exp1(x: ArrayLike) -> Array:
     return expn(1, x)
 
 
-def i0(x: ArrayLike) -> Array:
-    """The modified Bessel function of the first kind of order 0, elementwise.
-
-    >>> i0(1.0)
-    Array(1.266066, dtype=float32, weak_type=True)
-    """
-    (x,) = promote_inexact("i0", x)
-    return mul(exp(abs_(x)), bessel_i0e(x))
-
-
 def i1(x: ArrayLike) -> Array:
     """The modified Bessel function of the first kind of order 1, elementwise.
 

@@ -10,7 +10,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import DtypeError, at_user_line
 from rtfunc.numpy.arguments import constant
-from rtfunc.numpy.reductions import Axis
+from rtfunc.numpy.reductions import Axis, log_of_weighted_sum
 from rtfunc.ops.convert import convert, promote_inexact
 from rtfunc.transforms.custom import stop_gradient
 
@@ -58,30 +58,16 @@ def logsumexp(
     >>> logsumexp(np.array([1000.0, 1000.0], "float32"))
     Array(1000.6932, dtype=float32)
     """
-    x, *factors = _real("logsumexp", a) if b is None else _real("logsumexp", a, b)
-    result_dtype = x.dtype
-    x = convert(x, dtypes.compute_dtype(x.dtype))
-    below, zero, one = (constant(v, x) for v in (-math.inf, 0, 1))
-    factor = one
-    if factors:
-        factor = convert(factors[0], x.dtype)
-        x, factor = rnp.broadcast_arrays(x, factor)
-        x = rnp.where(factor == 0, below, x)
-    if where is not None:
-        x = rnp.where(where, x, below)
-    shift = _finite_maximum(x, axis)
-    terms = rnp.exp(x - shift)
-    if factors:
-        terms = terms * factor
-    total = rnp.sum(terms, axis=axis, keepdims=keepdims)
-    sign = rnp.sign(total)
+    if b is None:
+        (x,), factor = _real("logsumexp", a), None
+    else:
+        x, factor = rnp.broadcast_arrays(*_real("logsumexp", a, b))
+        x = rnp.where(factor == 0, constant(-math.inf, x), x)
+        factor = convert(factor, dtypes.compute_dtype(x.dtype))
+    out, total = log_of_weighted_sum("logsumexp", x, factor, axis, keepdims, where)
     if return_sign:
-        total = rnp.abs(total)
-    shift = shift if keepdims else rnp.reshape(shift, total.shape)
-    empty = total == zero
-    logarithm = rnp.log(rnp.where(empty, one, total)) + shift
-    out = convert(rnp.where(empty, below, logarithm), result_dtype)
-    return (out, convert(sign, result_dtype)) if return_sign else out
+        return out, convert(rnp.sign(total), x.dtype)
+    return out if factor is None else rnp.where(total < 0, constant(math.nan, out), out)
 
 
 def softmax(x: ArrayLike, axis: Axis = None) -> Array:

@@ -1,6 +1,7 @@
 """Probability distributions, as `jax.scipy.stats` has them: one module for each, of plain functions.
 
-Arguments broadcast, and derivatives flow to all that are not counts. Depends on `scipy.special`.
+Arguments broadcast, and derivatives flow to all that are not counts. Depends on
+`scipy.special` and, for vectors, `scipy.linalg`.
 """
 
 from rtfunc.scipy.stats import bernoulli as bernoulli
@@ -13,6 +14,7 @@ from rtfunc.scipy.stats import expon as expon
 from rtfunc.scipy.stats import gamma as gamma
 from rtfunc.scipy.stats import laplace as laplace
 from rtfunc.scipy.stats import multinomial as multinomial
+from rtfunc.scipy.stats import multivariate_normal as multivariate_normal
 from rtfunc.scipy.stats import norm as norm
 from rtfunc.scipy.stats import poisson as poisson
 from rtfunc.scipy.stats import t as t
