@@ -1,6 +1,7 @@
 """The linker: what it links runs, and what it cannot link raises."""
 
 import ctypes
+import os
 import random
 import sys
 
@@ -75,6 +76,16 @@ def test_data_and_zeroed_memory_belong_to_each_link(data, linked):
     assert call(elf.LinkedObject(data), "count") == 42
     assert call(linked, "remember", 4999, 7) == 0
     assert call(linked, "remember", 4999, 8) == 7
+
+
+@pytest.mark.filterwarnings("ignore:os.fork", "ignore:This process")
+def test_a_forked_child_has_data_of_its_own(linked):
+    call(linked, "count")
+    child = os.fork()
+    if child == 0:
+        os._exit(call(linked, "count"))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 43
+    assert call(linked, "count") == 43
 
 
 def test_constants_may_hold_addresses_of_functions(linked):

@@ -125,7 +125,8 @@ class LinkedObject:
                 end += int(sections[number]["size"])
         size = max(-(-end // _PAGE) * _PAGE, _PAGE)
 
-        memory = mmap.mmap(-1, size)
+        # Private: what code of a forked child writes to its data is no business of the parent.
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
         for number, place in places.items():
             section = sections[number]
