@@ -8,6 +8,7 @@ its Array died. What is kept is bounded. Depends on NumPy.
 from __future__ import annotations
 
 import collections
+import os
 import threading
 from typing import Any
 
@@ -35,6 +36,11 @@ class _Blocks:
             if blocks:
                 self.kept -= size
                 return blocks.pop()
+        try:
+            return np.empty(size, np.uint8)
+        except MemoryError:
+            # What waits for its next use may be what is missing.
+            self.clear()
         return np.empty(size, np.uint8)
 
     def give(self, block: np.ndarray) -> None:
@@ -63,6 +69,15 @@ class _Blocks:
 _blocks = _Blocks()
 
 
+def _after_fork() -> None:
+    """In a forked child: no thread is left that could release the lock."""
+    _blocks.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class _Lease:
     """The owner of a block while an array uses it; gives it back when the array is gone."""
 
@@ -85,7 +100,11 @@ class _Lease:
 
 
 def new_buffer(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An uninitialised contiguous array, of memory used before where it is large."""
+    """An uninitialised contiguous array, of memory used before where it is large.
+
+    Where the operating system has no more memory, what waits for its next use is given back to it
+    and the request made once more, before `MemoryError` is raised.
+    """
     size = dtype.itemsize
     for n in shape:
         size *= n

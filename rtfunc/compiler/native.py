@@ -161,12 +161,22 @@ class Executable:
         return self.run([a._buffer for a in args])
 
     def run(self, buffers: Sequence[Any]) -> list[Array]:
-        """Run on the buffers of such Arrays."""
-        outs = [make(shape, dtype) for make, shape, dtype in self._outs]
+        """Run on the buffers of such Arrays.
+
+        Raises:
+            MemoryError: there is no memory for the results or for what is computed on the way.
+        """
         try:
-            arena = self._arenas.pop()
-        except IndexError:
-            arena = _new_arena(self.arena_bytes)
+            outs = [make(shape, dtype) for make, shape, dtype in self._outs]
+            try:
+                arena = self._arenas.pop()
+            except IndexError:
+                arena = _new_arena(self.arena_bytes)
+        except (
+            MemoryError,
+            ValueError,
+        ) as error:  # NumPy's for more bytes than there are addresses
+            raise self._out_of_memory() from error
         try:
             status = self._entry(*buffers, *self._constants, *outs, arena[1], *self._tail)
         except (ValueError, TypeError):
@@ -177,6 +187,19 @@ class Executable:
         if status:
             raise self._failures.pop(threading.get_ident())
         return list(map(Array, outs, self._weak))
+
+    def _out_of_memory(self) -> MemoryError:
+        """What to raise when a call does not get its memory."""
+        results = sum(a.size * a.dtype.itemsize for a in self.graph.out_avals)
+        types = ", ".join(str(a) for a in self.graph.out_avals[:4])
+        more = ", ..." if len(self.graph.out_avals) > 4 else ""
+        return MemoryError(
+            at_user_line(
+                f"A compiled call needs {results:,} bytes for its results ({types}{more}) and "
+                f"{self.arena_bytes:,} bytes for intermediate values, which this process cannot "
+                "get. Work on smaller arrays or in batches, or free what is no longer needed."
+            )
+        )
 
 
 def _likely_libraries(graph: Graph) -> list[str]:

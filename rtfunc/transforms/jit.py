@@ -410,7 +410,8 @@ def jit(
       static_argnums, static_argnames: arguments that are hashable Python values, not arrays; the
         function is staged again for every new value.
       donate_argnums, donate_argnames: arguments whose buffers may be reused for the results; the donated
-        Arrays raise on later use.
+        Arrays raise on later use. Their memory is free for others when the call returns: results are
+        never written over an argument during a call, a large result of a later call takes the block.
       backend: "reference" runs the eager kernels one by one; the default is the fastest there is.
 
     Usable as a decorator with and without arguments. Values that the function closes over become

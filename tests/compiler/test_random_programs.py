@@ -70,6 +70,28 @@ def _matmul(x, y):
     return x @ rnp.swapaxes(rnp.broadcast_to(rnp.mean(y), x.shape) + x, -1, -2)
 
 
+def _product(x, y, k):
+    """Matrices, vectors, batches and transposes, in float32 and in half precision."""
+    x, y = rnp.atleast_1d(rnp.tanh(x)), rnp.tanh(rnp.mean(y)) + 0.5
+    kind = k % 6
+    if kind == 0:  # vector with vector
+        return rnp.vdot(x, x * y)
+    if kind == 1:  # matrix with vector
+        return x @ (x.reshape(-1)[: x.shape[-1]] * y)
+    x = rnp.atleast_2d(x)
+    other = rnp.swapaxes(x, -1, -2) * y
+    if kind == 2:  # the first operand transposed
+        return rnp.swapaxes(x, -1, -2) @ x * y
+    if kind == 3:  # a batch
+        return rnp.stack([x, x * 0.5, x - 1.0]) @ other
+    if kind == 4:  # batch and contraction in any place
+        contract = ((x.ndim - 1,), (x.ndim - 1,))
+        return lax.dot_general(x, x * y, (contract, ((x.ndim - 2,), (x.ndim - 2,))))
+    dtype = (rnp.float16, rnp.bfloat16)[x.shape[-1] % 2]
+    # A short sum of halves, whose rounding does not depend on the order by much.
+    return (x.astype(dtype)[..., :1] @ other.astype(dtype)[..., :1, :]).astype(rnp.float32)
+
+
 def _scan(x, k):
     if not x.ndim:
         return x
@@ -141,6 +163,7 @@ BINARY = {
     "maximum": lambda x, y, k: rnp.maximum(*_same_shape(x, y)),
     "concatenate": _concatenate,
     "matmul": lambda x, y, k: _matmul(x, y),
+    "product": _product,
 }
 
 step = st.one_of(

@@ -40,6 +40,7 @@ _OF_TABLE = (_GOTPCREL, _GOTPCRELX, _REX_GOTPCRELX)
 _STUB = b"\xff\x25\x00\x00\x00\x00"  # jmp *0(%rip), with the address behind it
 _STUB_SIZE = 16
 _PAGE = mmap.PAGESIZE
+_LARGEST = 1 << 31  # bytes of a section: the small code model reaches no further
 
 
 class UnknownObjectError(ValueError):
@@ -67,7 +68,7 @@ class LinkedObject:
         """
         try:
             self._link(data)
-        except (struct.error, ValueError, IndexError) as error:
+        except (struct.error, ValueError, IndexError, KeyError, OverflowError) as error:
             raise UnknownObjectError(f"an object file that cannot be read: {error}") from error
 
     def _link(self, data: bytes) -> None:
@@ -75,15 +76,18 @@ class LinkedObject:
             raise ValueError("not an ELF file for x86-64")
         (table,) = struct.unpack_from("<Q", data, 40)
         (count,) = struct.unpack_from("<H", data, 60)
-        sections = np.frombuffer(data, _SECTION, count, table)
-        symtab = next(s for s in sections if s["type"] == _SYMTAB)
-        symbols = np.frombuffer(
-            data, _SYMBOL, int(symtab["size"]) // _SYMBOL.itemsize, int(symtab["offset"])
-        )
+        sections = _records(data, _SECTION, count, table)
+        symtab = next((s for s in sections if s["type"] == _SYMTAB), None)
+        if symtab is None:
+            raise ValueError("no table of symbols")
+        count = int(symtab["size"]) // _SYMBOL.itemsize
+        symbols = _records(data, _SYMBOL, count, int(symtab["offset"]))
         names_at = int(sections[symtab["link"]]["offset"])
         section_names = int(sections[struct.unpack_from("<H", data, 62)[0]]["offset"])
 
         def text(offset: int) -> str:
+            if offset > len(data):
+                raise ValueError("a name outside of the file")
             return data[offset : data.index(b"\0", offset)].decode()
 
         # Where each section goes: first what is never written, and the stubs; then what is.
@@ -92,16 +96,18 @@ class LinkedObject:
         for number, section in enumerate(sections):
             name = text(section_names + int(section["name"]))
             if section["flags"] & _ALLOC and section["size"] and name != ".eh_frame":
+                _check_section(section, len(data))
                 constant = not section["flags"] & _WRITE or name.startswith(".data.rel.ro")
                 loaded.append((not constant, number))
         relocations = [
-            (places_of, np.frombuffer(data, _RELOCATION, int(s["size"]) // 24, int(s["offset"])))
+            (places_of, _records(data, _RELOCATION, int(s["size"]) // 24, int(s["offset"])))
             for s in sections
             if s["type"] == _RELA and (places_of := int(s["info"])) in {n for _, n in loaded}
         ]
         # Symbols that get a stub and an entry in the table of addresses.
         outside = {i for i, s in enumerate(symbols) if i and not s["section"] and s["info"] >> 4}
-        for _, entries in relocations:
+        for number, entries in relocations:
+            _check_relocations(entries, int(sections[number]["size"]), len(symbols))
             of_table = (entries["type"][:, None] == _OF_TABLE).any(axis=1)
             outside.update(entries["symbol"][of_table].tolist())
         end, writable = 0, None
@@ -119,7 +125,8 @@ class LinkedObject:
                 end += int(sections[number]["size"])
         size = max(-(-end // _PAGE) * _PAGE, _PAGE)
 
-        memory = mmap.mmap(-1, size)
+        # Private: what code of a forked child writes to its data is no business of the parent.
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
         for number, place in places.items():
             section = sections[number]
@@ -151,6 +158,36 @@ class LinkedObject:
             text(names_at + int(symbols[i]["name"])): int(values[i])
             for i in np.flatnonzero(exported)
         }
+
+
+def _records(data: bytes, dtype: np.dtype, count: int, offset: int) -> np.ndarray:
+    """`count` records of the file from `offset` on."""
+    if offset + count * dtype.itemsize > len(data):
+        raise ValueError("a table outside of the file")
+    return np.frombuffer(data, dtype, count, offset)
+
+
+def _check_section(section: np.void, file_size: int) -> None:
+    """Raise `ValueError` for a section that cannot be loaded as it says."""
+    size, align = int(section["size"]), int(section["align"])
+    if section["type"] != _NOBITS and int(section["offset"]) + size > file_size:
+        raise ValueError("a section outside of the file")
+    if size > _LARGEST:
+        raise ValueError(f"a section of {size} bytes")
+    if align > _PAGE or align & (align - 1):
+        raise ValueError(f"a section aligned to {align} bytes")
+
+
+def _check_relocations(relocations: np.ndarray, size: int, symbols: int) -> None:
+    """Raise `ValueError` for a relocation outside of its section of `size` bytes, or of no symbol."""
+    wide = (relocations["type"][:, None] == (_ABS64, _PC64)).any(axis=1)
+    room = np.where(wide, 8, 4)
+    if (relocations["offset"] > size).any() or (
+        relocations["offset"].astype(np.int64) + room > size
+    ).any():
+        raise ValueError("a relocation outside of its section")
+    if (relocations["symbol"] >= symbols).any():
+        raise ValueError("a relocation that refers to no symbol")
 
 
 def _relocate(

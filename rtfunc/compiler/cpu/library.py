@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -32,6 +33,10 @@ _PRINTERS = {"pool": "threads_ir", "entry": "entry"}
 #: Libraries that hand out work rather than do it: compiling them quickly matters more than their code.
 _CONTROL = ("pool", "entry", "rtfunc_product")
 _locks: dict[str, threading.RLock] = {}
+
+if hasattr(os, "register_at_fork"):
+    # In a child, the threads that held these are gone.
+    os.register_at_fork(after_in_child=_locks.clear)
 
 
 def load(library: str) -> CompiledModule:

@@ -54,7 +54,10 @@ def host() -> Target:
     cache, key = user_cache(), content_key("target", processor, compiler)
     stored = cache.get(key)
     if stored is not None:
-        return Target(**json.loads(stored))
+        try:
+            return Target(**json.loads(stored))
+        except (ValueError, TypeError):  # written by another version
+            cache.remove(key)
     target = _asked()
     cache.put(key, json.dumps(dataclasses.asdict(target)).encode())
     return target

@@ -98,6 +98,16 @@ def load() -> _Pool:
         return _load()
 
 
+def _after_fork() -> None:
+    """In a forked child: the thread that was making the pool, if one was, is not there any more."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def get_num_threads() -> int:
     """How many threads a parallel call may use, the caller's included."""
     return int(load().count_threads())

@@ -1,0 +1,380 @@
+"""Compiled code among threads, forks, exceptions, and where memory or the disk fail."""
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import traceback
+import warnings
+import weakref
+
+import numpy as np
+import pytest
+
+import rtfunc as rf
+import rtfunc.numpy as rnp
+from rtfunc import lax
+from rtfunc.compiler import buffers
+from rtfunc.compiler.cpu import threads
+
+GENERATOR = np.random.default_rng(0)
+
+
+def array(*shape):
+    return rnp.asarray(GENERATOR.standard_normal(shape).astype(np.float32))
+
+
+@pytest.fixture
+def thread_count():
+    before = threads.get_num_threads()
+    yield threads.set_num_threads
+    threads.set_num_threads(before)
+
+
+def in_threads(count, work):
+    """The results of `work(number)`, called by so many threads at once."""
+    results, errors, start = {}, [], threading.Barrier(count)
+
+    def run(number):
+        try:
+            start.wait()
+            results[number] = work(number)
+        except BaseException as error:
+            errors.append(error)
+
+    workers = [threading.Thread(target=run, args=(n,), daemon=True) for n in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert not any(worker.is_alive() for worker in workers), "a deadlock"
+    assert not errors, errors
+    return [results[number] for number in range(count)]
+
+
+def run_python(code, **environment):
+    """What a fresh process prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# --- Threads
+
+
+def test_threads_share_one_function():
+    f = rf.jit(lambda x, s: rnp.cumsum((x @ x) * s, axis=0) + rnp.sum(rnp.sin(x)))
+    x = array(120, 120)
+    expected = [np.asarray(f(x, float(n))) for n in range(6)]
+
+    def work(n):
+        return all((np.asarray(f(x, float(n))) == expected[n]).all() for _ in range(20))
+
+    assert all(in_threads(6, work))
+
+
+def test_threads_may_compile_the_same_function_at_once():
+    x = array(40, 40)
+    traces = []
+
+    @rf.jit
+    def f(x):
+        traces.append(threading.get_ident())
+        return rnp.tanh(x @ x) + 0.125
+
+    results = in_threads(6, lambda n: np.asarray(f(x)))
+    assert all((r == results[0]).all() for r in results)
+    count = len(traces)
+    f(x)
+    assert len(traces) == count
+
+
+def test_threads_may_compile_different_functions_at_once():
+    x = array(33, 33)
+    results = in_threads(6, lambda n: np.asarray(rf.jit(lambda x: rnp.cos(x * n) @ x)(x)))
+    for n, result in enumerate(results):
+        np.testing.assert_allclose(result, np.cos(np.asarray(x) * n) @ np.asarray(x), atol=2e-4)
+
+
+PROGRAMS = {
+    "product": lambda x: x @ rnp.sin(x).T,
+    "reduction": lambda x: (rnp.sum(x), rnp.sum(x, axis=0), rnp.mean(x, axis=1), rnp.max(x)),
+    "softmax": lambda x: rnp.exp(x) / rnp.sum(rnp.exp(x), axis=-1, keepdims=True),
+    "scan": lambda x: lax.scan(lambda c, v: (rnp.tanh(c + v), rnp.sum(c * v)), x[0], x),
+    "cumulative": lambda x: rnp.cumsum(x, axis=0) + rnp.cumsum(x, axis=1),
+    "gradient": rf.grad(lambda x: rnp.sum(rnp.tanh(x @ x) ** 2)),
+    "convolution": lambda x: lax.conv_general_dilated(
+        x.reshape(1, 1, *x.shape), x[:6, :5].reshape(1, 1, 6, 5), (1, 1), "SAME"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_bits_do_not_depend_on_the_number_of_threads(name, thread_count):
+    f = rf.jit(PROGRAMS[name])
+    x = rnp.asarray(np.random.default_rng(1).standard_normal((301, 301)).astype(np.float32))
+    found = []
+    for count in (1, 2, 5):
+        thread_count(count)
+        found.append([np.asarray(leaf).tobytes() for leaf in rf.tree.leaves(f(x))])
+    assert found[0] == found[1] == found[2]
+
+
+# --- Processes
+
+
+@pytest.mark.filterwarnings("ignore:os.fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_children_call_and_compile():
+    f = rf.jit(lambda x: x @ x + 1)
+    x = array(200, 200)
+    expected = np.asarray(f(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            same = (np.asarray(f(x)) == expected).all()
+            again = np.asarray(rf.jit(lambda x: (x @ x + 1) * 2)(x))
+            status = 0 if same and (again == expected * 2).all() else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (np.asarray(f(x)) == expected).all()
+
+
+@pytest.mark.filterwarnings("ignore:os.fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_other_threads_call():
+    f = rf.jit(lambda x: rnp.sum(x @ x))
+    x = array(300, 300)
+    expected, stop = float(f(x)), threading.Event()
+
+    def call():
+        while not stop.is_set():
+            f(x)
+
+    worker = threading.Thread(target=call)
+    worker.start()
+    try:
+        for _ in range(5):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+            if child == 0:
+                try:
+                    os._exit(0 if float(f(x)) == expected else 2)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        worker.join()
+
+
+# --- Exceptions
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+@pytest.mark.parametrize("place", ["program", "loop", "branch"])
+def test_exceptions_of_host_calls_come_out_and_the_next_call_works(error, place):
+    bad = []
+
+    def host(v):
+        if bad:
+            raise error("from the host")
+        return np.asarray(v) * 2
+
+    def step(x):
+        return rf.pure_callback(host, x, x)
+
+    programs = {
+        "program": lambda x: step(x) + 1,
+        "loop": lambda x: lax.fori_loop(0, 3, lambda i, v: step(v), x) / 4 + 1,
+        "branch": lambda x: lax.cond(x[0] > -9, step, lambda v: v, x) + 1,
+    }
+    f = rf.jit(programs[place])
+    x = rnp.ones(5)
+    assert (np.asarray(f(x)) == 3).all()
+    for _ in range(3):
+        bad.append(1)
+        with pytest.raises(error, match="from the host") as caught:
+            f(x)
+        assert "host" in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+        bad.clear()
+        assert (np.asarray(f(x)) == 3).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_ctrl_c_is_raised_when_the_call_returns():
+    code = """
+    import os, signal, threading
+    import rtfunc as rf, rtfunc.numpy as rnp
+    from rtfunc import lax
+    step = lambda c: (c[0] + 1, rnp.sin(c[1]) + 0.5)
+    f = rf.jit(lambda n, x: lax.while_loop(lambda c: c[0] < n, step, (0, x))[1])
+    expected = float(f(20_000_000, 0.1))
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        while True:
+            f(20_000_000, 0.1)
+    except KeyboardInterrupt:
+        print(float(f(20_000_000, 0.1)) == expected)
+    """
+    assert run_python(code) == "True"
+
+
+# --- Memory
+
+
+@pytest.mark.parametrize("sizes", [(2**20, 2**20), (2**31, 2**31)])
+def test_results_too_large_name_the_bytes(sizes):
+    f = rf.jit(lambda x: rnp.broadcast_to(x, sizes) + 1)
+    with pytest.raises(MemoryError, match=rf"needs {4 * sizes[0] * sizes[1]:,} bytes for its res"):
+        f(rnp.float32(1))
+    assert float(rf.jit(lambda x: x + 1)(1.0)) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_kept_memory_is_given_back_before_memory_runs_out():
+    code = """
+    import resource
+    import numpy as np
+    from rtfunc.compiler import buffers
+    size = 1 << 28
+    kept = [buffers.new_buffer((size + i * (size // 4),), np.dtype(np.uint8)) for i in range(2)]
+    del kept
+    assert buffers._blocks.kept > 2 * size
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + size, -1))
+    wanted = buffers.new_buffer((2 * size,), np.dtype(np.uint8))
+    assert buffers._blocks.kept == 0
+    try:
+        buffers.new_buffer((8 * size,), np.dtype(np.uint8))
+    except MemoryError:
+        print("out of memory")
+    """
+    assert run_python(code) == "out of memory"
+
+
+def test_kept_memory_is_bounded(monkeypatch):
+    buffers.release_memory()
+    monkeypatch.setattr(buffers, "KEPT_BYTES", 1 << 22)
+    for i in range(20):
+        buffers.new_buffer((buffers.SMALL_BYTES * (4 + i),), np.dtype(np.uint8))
+        assert buffers._blocks.kept <= buffers.KEPT_BYTES
+        held = sum(b.size for blocks in buffers._blocks.free.values() for b in blocks)
+        assert buffers._blocks.kept == held
+    buffers.release_memory()
+    assert buffers._blocks.kept == 0
+
+
+def test_donated_memory_is_used_again():
+    buffers.release_memory()
+    f = rf.jit(lambda x: x * 2, donate_argnums=0)
+    x = f(rnp.ones(1 << 18))
+    address = np.asarray(x).ctypes.data
+    y = f(x)
+    with pytest.raises(rf.errors.DonatedArrayError, match="donated to jit"):
+        x + 1
+    z = f(y)
+    assert np.asarray(z).ctypes.data == address
+    assert (np.asarray(z) == 8).all()
+
+
+def test_donated_memory_that_others_see_is_left_alone():
+    f = rf.jit(lambda x: x * 2, donate_argnums=0)
+    x = rf.jit(lambda x: x + 1)(rnp.ones(1 << 18))
+    seen = np.asarray(x)
+    y = f(x)
+    for _ in range(3):
+        y = f(y)
+    assert (seen == 2).all()
+
+
+def test_executables_go_with_their_function():
+    f = rf.jit(lambda x: rnp.sin(x) * 3.25)
+    f(rnp.ones(7))
+    alive = weakref.ref(f)
+    del f
+    gc.collect()
+    assert alive() is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_dropped_functions_leave_no_memory_behind():
+    def resident():
+        gc.collect()
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    x = rnp.ones((16, 16))
+
+    def compile_and_drop(start, count):
+        for n in range(start, start + count):
+            rf.jit(lambda x, n=n: rnp.sum(rnp.sin(x + n) @ x))(x)
+
+    compile_and_drop(0, 60)
+    before = resident()
+    compile_and_drop(60, 200)
+    # A function that stayed would keep its Graph and its code: some 100 kB.
+    assert resident() - before < 200 * 40_000
+
+
+# --- The disk
+
+
+def entries(folder):
+    return sorted(path for path in folder.rglob("*.bin"))
+
+
+CACHED = """
+import numpy as np, rtfunc as rf, rtfunc.numpy as rnp
+x = rnp.asarray(np.arange(900, dtype=np.float32).reshape(30, 30) / 900)
+print(float(rf.jit(lambda x: rnp.sum(rnp.sort(x @ x)[0]))(x)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["empty", "half", "flip", "swap", "garbage", "rewritten"])
+def test_damaged_entries_are_made_anew(tmp_path, damage):
+    folder = tmp_path / "cache"
+    expected = run_python(CACHED, RTFUNC_CACHE_DIR=str(folder))
+    found = entries(folder)
+    assert len(found) > 3
+    whole = [path.read_bytes() for path in found]
+    for n, path in enumerate(found):
+        data = whole[n]
+        if damage == "rewritten":  # a right checksum of wrong bytes, as another version might write
+            from rtfunc.compiler.cache import DiskCache
+
+            DiskCache(folder).put(path.stem, b"\x05\0\0\0" + b"12345 something else")
+            continue
+        path.write_bytes({
+            "empty": b"",
+            "half": data[: len(data) // 2],
+            "flip": data[:-9] + bytes([data[-9] ^ 4]) + data[-8:],
+            "swap": whole[n - 1],
+            "garbage": bytes(range(256)) * 40,
+        }[damage])  # fmt: skip
+    assert run_python(CACHED, RTFUNC_CACHE_DIR=str(folder)) == expected
+    assert run_python(CACHED, RTFUNC_CACHE_DIR=str(folder)) == expected
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    expected = run_python(CACHED, RTFUNC_CACHE_DIR=str(tmp_path / "cache"))
+    assert run_python(CACHED, RTFUNC_CACHE_DIR=str(blocked)) == expected
