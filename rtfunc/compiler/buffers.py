@@ -19,7 +19,8 @@ SMALL_BYTES = 1 << 18
 #: At most this much memory waits for its next use.
 KEPT_BYTES = 1 << 30
 
-_ALIGNMENT = 64
+#: Where blocks and parts of arenas begin: multiples of so many bytes.
+ALIGNMENT = 64
 
 
 class _Blocks:
@@ -86,7 +87,7 @@ class _Lease:
     def __init__(self, block: np.ndarray, size: int):
         self.block = block
         address = block.ctypes.data
-        start = -address % _ALIGNMENT
+        start = -address % ALIGNMENT
         self.__array_interface__: dict[str, Any] = {
             "data": (address + start, False),
             "shape": (size,),
@@ -112,7 +113,7 @@ def new_buffer(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return np.empty(shape, dtype)
     # Sizes are rounded up so that nearly equal ones share blocks.
     rounded = 1 << (size - 1).bit_length()
-    rounded = min(rounded, -(-size // (rounded // 8)) * (rounded // 8)) + _ALIGNMENT
+    rounded = min(rounded, -(-size // (rounded // 8)) * (rounded // 8)) + ALIGNMENT
     lease = _Lease(_blocks.take(rounded), size)
     return np.asarray(lease).view(dtype).reshape(shape)
 

@@ -16,12 +16,14 @@ def source_fingerprint() -> str:
     """Hex digest of names, sizes and times of the files that decide what a Graph compiles to."""
     digest = blake2b(digest_size=16)
     package = os.path.dirname(os.path.dirname(__file__))
-    for folder in ("compiler", "compiler/cpu", "compiler/cpu/maths", "ops", "core"):
-        with os.scandir(os.path.join(package, folder)) as entries:
-            found = sorted(
-                (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
-                for entry in entries
-                if entry.name.endswith(".py")
-            )
-        digest.update(repr((folder, found)).encode())
+    waiting = [os.path.join(package, folder) for folder in ("compiler", "ops", "core")]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                elif entry.name.endswith(".py"):
+                    status = entry.stat()
+                    found = entry.name, status.st_size, status.st_mtime_ns
+                    digest.update(repr(found).encode())
     return digest.hexdigest()

@@ -10,11 +10,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from rtfunc.compiler.buffers import ALIGNMENT
 from rtfunc.compiler.kernel import Kernel
 from rtfunc.compiler.schedule import Call, Program
 from rtfunc.core.graph import Variable
-
-ALIGNMENT = 64
 
 
 @dataclasses.dataclass(frozen=True)

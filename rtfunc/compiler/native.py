@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtfunc.compiler.buffers import SMALL_BYTES, new_buffer
+from rtfunc.compiler.buffers import ALIGNMENT, SMALL_BYTES, new_buffer
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.cpu import library
@@ -25,6 +25,7 @@ from rtfunc.compiler.cpu.target import host
 from rtfunc.compiler.fingerprint import source_fingerprint
 from rtfunc.compiler.graph_key import graph_key
 from rtfunc.compiler.stored_program import StoredProgram
+from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.core.graph import Equation, Graph, sub_graphs
@@ -33,7 +34,6 @@ from rtfunc.core.trace import use_trace
 if TYPE_CHECKING:
     from rtfunc.compiler.translation import Translation
 
-_ALIGNMENT = 64
 _HostFunction = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p)
 
 
@@ -204,22 +204,26 @@ class Executable:
 
 def _likely_libraries(graph: Graph) -> list[str]:
     """Libraries that take long to compile and that a program will need, by the look of its Graph."""
-    names: set[str] = set()
+    found: set[str] = set()
     waiting = [graph]
     while waiting:
         for equation in waiting.pop().equations:
             called = called_graph(equation)
             waiting += sub_graphs(equation) if called is None else [called]
-            if equation.primitive.name == "dot_general":
-                names.add(f"rtfunc_pack_{equation.inputs[0].aval.dtype}")
-    return ["rtfunc_transpose_32", "rtfunc_product", *sorted(names)] if names else []
+            if equation.primitive.name != "dot_general":
+                continue
+            dtype = equation.inputs[0].aval.dtype
+            if dtypes.is_float(dtype):
+                bits = 8 * dtypes.compute_dtype(dtype).itemsize
+                found |= {"rtfunc_product", f"rtfunc_pack_{dtype}", f"rtfunc_transpose_{bits}"}
+    return sorted(found)
 
 
 def _new_arena(size: int) -> tuple[np.ndarray, int]:
     """Memory for one call's arena, and the first address in it that a vector register likes."""
-    memory = new_buffer((size + _ALIGNMENT,), np.dtype(np.uint8))
+    memory = new_buffer((size + ALIGNMENT,), np.dtype(np.uint8))
     address = memory.ctypes.data
-    return memory, address + -address % _ALIGNMENT
+    return memory, address + -address % ALIGNMENT
 
 
 def _host_runner(

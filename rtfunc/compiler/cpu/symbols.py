@@ -18,7 +18,6 @@ _PROVIDERS = {
 }
 _defined: dict[str, int] = {}
 _resolvers: list[Callable[[str], int | None]] = []
-_libraries: list[ctypes.CDLL] = []
 
 
 class UnresolvedSymbolError(RuntimeError):
@@ -70,11 +69,7 @@ def require(name: str) -> int:
 
 
 def _of_process(name: str) -> int | None:
-    if not _libraries:
-        _libraries.append(ctypes.pythonapi)  # stands for all that the process has loaded
-    for library in _libraries:
-        try:
-            return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
-        except AttributeError:
-            continue
-    return None
+    try:  # the interpreter's library stands for all that the process has loaded
+        return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+    except AttributeError:
+        return None
