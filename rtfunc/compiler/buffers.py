@@ -16,7 +16,7 @@ import numpy as np
 
 #: Results smaller than this come from NumPy's own allocator.
 SMALL_BYTES = 1 << 18
-#: At most this much memory waits for its next use.
+#: At most this much memory waits for its next use; `set_kept_bytes` changes it.
 KEPT_BYTES = 1 << 30
 
 #: Where blocks and parts of arenas begin: multiples of so many bytes.
@@ -52,6 +52,11 @@ class _Blocks:
             self.free.setdefault(size, []).append(block)
             self.free.move_to_end(size)
             self.kept += size
+            self.trim()
+
+    def trim(self) -> None:
+        """Let go of the sizes that were used longest ago, as far as there is too much."""
+        with self.lock:
             while self.kept > KEPT_BYTES:
                 oldest = next(iter(self.free))
                 blocks = self.free[oldest]
@@ -116,6 +121,18 @@ def new_buffer(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     rounded = min(rounded, -(-size // (rounded // 8)) * (rounded // 8)) + ALIGNMENT
     lease = _Lease(_blocks.take(rounded), size)
     return np.asarray(lease).view(dtype).reshape(shape)
+
+
+def get_kept_bytes() -> int:
+    """How much memory may wait for its next use."""
+    return KEPT_BYTES
+
+
+def set_kept_bytes(size: int) -> None:
+    """Keep at most `size` bytes from now on; what is over it goes back to the operating system."""
+    global KEPT_BYTES
+    KEPT_BYTES = size
+    _blocks.trim()
 
 
 def release_memory() -> None:

@@ -154,6 +154,10 @@ def available_cpus() -> int:
 def _initial_threads() -> int:
     setting = os.environ.get("RTFUNC_NUM_THREADS", "").strip()
     if not setting:
+        # What other libraries go by; its first number is for the outermost parallel loop.
+        general = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+        if general.isdigit() and int(general):
+            return min(int(general), MAX_THREADS)
         return min(available_cpus(), MAX_THREADS)
     if not setting.isdigit() or not 1 <= int(setting) <= MAX_THREADS:
         raise ValueError(
