@@ -14,6 +14,7 @@ import numpy as np
 
 from rtfunc.core.graph import Atom, Equation, Graph, Literal, Variable
 from rtfunc.core.primitive import Primitive
+from rtfunc.ops.control_dce import drop_unused
 from rtfunc.ops.pad_slice import concatenate_p, slice_p
 from rtfunc.ops.shape import broadcast_in_dim_p
 
@@ -91,7 +92,8 @@ def join_pads(graph: Graph) -> Graph:
             _write_pad(writer, equation)
             continue
         writer.equations.append(equation)
-    return Graph(graph.inputs, tuple(writer.equations), graph.outputs, graph.constants)
+    # The pads of a sum that is a concatenation now, and the parts of that sum, are left without readers.
+    return drop_unused(Graph(graph.inputs, tuple(writer.equations), graph.outputs, graph.constants))
 
 
 def _plain(pad: Equation) -> bool:

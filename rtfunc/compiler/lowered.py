@@ -18,6 +18,7 @@ from rtfunc.compiler.inline import (
 )
 from rtfunc.compiler.joins import join_pads
 from rtfunc.compiler.kernel import Affine
+from rtfunc.compiler.loop_fission import split_loops
 from rtfunc.compiler.memory import Plan, aligned, lifetimes, plan_memory
 from rtfunc.compiler.schedule import Call, Program, schedule
 from rtfunc.core.graph import Equation, Graph, Variable, sub_graphs
@@ -48,7 +49,7 @@ def lower(graph: Graph, scratch_bytes: Callable[[Call], int] = lambda call: 0) -
         from rtfunc.compiler.complex_parts import complex_parts
 
         graph = optimize(complex_parts(graph))
-    return _finish(schedule(_prepared(inline_calls(graph)), absorbs), scratch_bytes)
+    return _finish(schedule(_prepared(split_loops(inline_calls(graph))), absorbs), scratch_bytes)
 
 
 def _prepared(graph: Graph) -> Graph:
@@ -56,7 +57,7 @@ def _prepared(graph: Graph) -> Graph:
 
 
 def _lower_inner(graph: Graph, scratch_bytes: Callable[[Call], int]) -> Lowered:
-    graph = inline_calls(graph)
+    graph = split_loops(inline_calls(graph))
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
     call = Equation(None, (), {}, ())  # type: ignore[arg-type]
     equations, outputs = copy_into(graph, inputs, call)

@@ -28,6 +28,7 @@ from rtfunc.compiler.stored_program import StoredProgram
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
+from rtfunc.core.execution import LayoutError, lay_out
 from rtfunc.core.graph import Equation, Graph, sub_graphs
 from rtfunc.core.trace import use_trace
 
@@ -158,12 +159,17 @@ class Executable:
 
     def __call__(self, args: Sequence[Array]) -> list[Array]:
         """Run on Arrays of the Graph's input types."""
+        try:
+            return self.run([a._buffer for a in args])
+        except LayoutError:
+            lay_out(args)
         return self.run([a._buffer for a in args])
 
     def run(self, buffers: Sequence[Any]) -> list[Array]:
         """Run on the buffers of such Arrays.
 
         Raises:
+            LayoutError: a buffer is not contiguous, misaligned, or of a subclass of ndarray.
             MemoryError: there is no memory for the results or for what is computed on the way.
         """
         try:
@@ -179,10 +185,9 @@ class Executable:
             raise self._out_of_memory() from error
         try:
             status = self._entry(*buffers, *self._constants, *outs, arena[1], *self._tail)
-        except (ValueError, TypeError):
-            # Not contiguous, misaligned, or of a subclass of ndarray.
-            buffers = [np.require(b, requirements=["C", "A", "E"]) for b in buffers]
-            status = self._entry(*buffers, *self._constants, *outs, arena[1], *self._tail)
+        except (ValueError, TypeError) as error:
+            self._arenas.append(arena)
+            raise LayoutError from error
         self._arenas.append(arena)
         if status:
             raise self._failures.pop(threading.get_ident())

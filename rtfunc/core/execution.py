@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
 from rtfunc.core.errors import ArgumentError, at_user_line
@@ -26,6 +28,20 @@ Executable: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 executors: dict[str, Callable[[Graph], Executable]] = {}
 
 _default = "reference"
+
+
+class LayoutError(Exception):
+    """An executable that wants its buffers contiguous and aligned got one that is not."""
+
+
+def lay_out(arrays: Sequence[Array]) -> None:
+    """Give each Array a buffer that compiled code can read: contiguous, aligned, a plain ndarray.
+
+    Its elements stay what they are; from then on it owns them, where it was a view of others. So an
+    Array that is passed to many calls is laid out once.
+    """
+    for array in arrays:
+        array._buffer = np.require(array._buffer, requirements=["C", "A", "E"])
 
 
 class _Choice(threading.local):

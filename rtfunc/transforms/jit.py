@@ -23,7 +23,7 @@ from rtfunc.core.errors import (
     UnsupportedError,
     at_user_line,
 )
-from rtfunc.core.execution import default_backend, executor_of
+from rtfunc.core.execution import LayoutError, default_backend, executor_of, lay_out
 from rtfunc.core.graph import Graph
 from rtfunc.core.interning import distinct
 from rtfunc.core.trace import Tracer, context
@@ -99,7 +99,11 @@ class Jitted:
             quick = self._quick_call(args)
             if quick is not None:
                 executable, out_tree, operands = quick
-                return out_tree.unflatten(executable(operands))
+                try:
+                    return out_tree.unflatten(executable(operands))
+                except LayoutError:
+                    lay_out(self._leaves(args)[0])
+                return self(*args)
         leaves, treedef, static = self._flatten(args, kwargs)
         backend = self.backend or default_backend()
         # Compiled code writes its results to memory of their own; the others' may be views.
@@ -179,6 +183,7 @@ class Jitted:
         captured = entry.staged.captured
         if any(isinstance(c, Tracer) for c in captured):
             return None
+        lay_out(captured)
         run = entry.executable(backend).run  # type: ignore[attr-defined]
         found = run, entry.staged.out_tree, [c._buffer for c in captured]
         self._quick[hashed] = found

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import rtfunc as rf
 from rtfunc import numpy as rnp
 from rtfunc.core.execution import use_backend
 from rtfunc.transforms.jit import jit
@@ -39,3 +40,14 @@ def test_rows_of_every_length_relative_to_vectors(columns, dtype):
     np.testing.assert_allclose(
         np.asarray(out, np.float64), np.asarray(f(x), np.float64), rtol=tolerance, atol=tolerance
     )
+
+
+def test_the_gradient_of_a_split_is_one_concatenation():
+    """The pads that it is a sum of leave nothing behind: no Kernel stores zeros."""
+
+    def f(x):
+        a, b, c = rnp.split(x, 3, axis=1)
+        return rnp.sum(rnp.sin(a) * rnp.cos(b) * c)
+
+    text = jit(rf.grad(f)).lower(rnp.ones((4, 9))).as_text("kernels")
+    assert text.count("over (") == 1

@@ -491,3 +491,16 @@ def test_structures_that_take_turns_are_told_apart():
         assert rf.tree.structure(f(tree)) == rf.tree.structure(expected)
         for found, value in zip(rf.tree.leaves(f(tree)), rf.tree.leaves(expected)):
             np.testing.assert_array_equal(found, value)
+
+
+def test_arrays_that_are_views_are_laid_out_once():
+    """A transposed or broadcast argument is copied at its first call, not at each."""
+    weights = rnp.arange(6.0).reshape(2, 3)
+    arguments = [weights.T, rnp.zeros((3, 2)), weights.T[::-1], weights.astype("float64")[:, ::2].T]
+    f = rf.jit(lambda xs: [x * 2 + 1 for x in xs])
+    expected = [np.asarray(x) * 2 + 1 for x in arguments]
+    for _ in range(3):
+        for out, want in zip(f(arguments), expected):
+            np.testing.assert_array_equal(out, want)
+        assert all(np.asarray(x).flags.c_contiguous for x in arguments)
+    np.testing.assert_array_equal(weights, np.arange(6.0).reshape(2, 3))
