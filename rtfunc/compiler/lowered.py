@@ -104,7 +104,9 @@ def _overwritable(equation: Equation, graph: Graph) -> range:
     """Which inputs of a sub-graph its outputs may be written over: not what a loop holds constant."""
     params = equation.params
     first = params.get("constants", params.get("body_constants", 0))
-    return range(len(graph.inputs) if graph is params.get("condition") else first, len(graph.inputs))
+    return range(
+        len(graph.inputs) if graph is params.get("condition") else first, len(graph.inputs)
+    )
 
 
 def _finish(

@@ -322,7 +322,9 @@ class _Printer:
         in_place = carried_in_place(equation, inner)
         for start, out, second, alone in zip(init, outs, parts[1 : 1 + carry], in_place):
             first, other = (out, second) if length % 2 else (second, out)
-            slots.append(self._carried(start, out, out) if alone else self._carried(start, first, other))
+            slots.append(
+                self._carried(start, out, out) if alone else self._carried(start, first, other)
+            )
         with self._loop(i64(0), i64(length)) as step:
             at = b.sub(i64(length - 1), step) if params["reverse"] else step
             moved = []
