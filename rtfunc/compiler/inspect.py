@@ -20,12 +20,16 @@ from rtfunc.core.graph import Equation, Variable
 
 @dataclasses.dataclass(frozen=True)
 class MemoryAnalysis:
-    """Memory of one call in bytes: what comes in and goes out, constants, and the arena between."""
+    """Memory of one call in bytes: what comes in and goes out, constants, and the arena between.
+
+    `reused` is how much of the outputs takes the place of donated arguments.
+    """
 
     arguments: int
     outputs: int
     constants: int
     arena: int
+    reused: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +88,7 @@ def memory_analysis(lowered: Lowered, constants: int) -> MemoryAnalysis:
         sum(_size(v) for v in program.outputs),
         constants,
         lowered.plan.size,
+        sum(_size(program.outputs[output]) for output in lowered.overlays),
     )
 
 

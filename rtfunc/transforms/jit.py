@@ -104,14 +104,15 @@ class _Donation:
             if isinstance(leaves[i], Array) and not isinstance(leaves[i], Tracer)
         ]
 
-    def given_twice(self, leaves: Sequence[Any]) -> tuple[int, int] | None:
-        """Two numbers of the same leaf, one of them donated, if there are such."""
+    def kept_elsewhere(self, leaves: Sequence[Any]) -> tuple[int, int] | None:
+        """Numbers of the same leaf, as one that is donated and as one that is not."""
         if len(set(map(id, leaves))) == len(leaves):
             return None
-        for i, _ in self.marks:
-            for other, leaf in enumerate(leaves):
-                if leaf is leaves[i] and other != i:
-                    return i, other
+        donated = {id(leaves[i]): i for i, _ in self.marks}
+        given = {i for i, _ in self.marks}
+        for other, leaf in enumerate(leaves):
+            if other not in given and id(leaf) in donated:
+                return donated[id(leaf)], other
         return None
 
     def run(
@@ -353,8 +354,8 @@ class Jitted:
         return donation
 
     def _check_donation(self, donation: _Donation, leaves: Any, args: Any, kwargs: Any) -> None:
-        """Raise `ArgumentError` where an Array is donated and passed a second time."""
-        twice = donation.given_twice(leaves)
+        """Raise `ArgumentError` where an Array is donated, and passed as what is not."""
+        twice = donation.kept_elsewhere(leaves)
         if twice is None:
             return
         positions, named = self._dynamic_names(args, kwargs)
@@ -362,8 +363,8 @@ class Jitted:
         raise ArgumentError(
             at_user_line(
                 f"{self!r}: {one}, of type {leaves[twice[0]].aval}, is donated, and the same Array "
-                f"is {other}. Results may be written over a donated Array during the call: pass a "
-                "copy of it, or do not donate it."
+                f"is {other}, which is not. Results may be written over a donated Array during the "
+                "call: pass a copy of it, or donate neither."
             )
         )
 
