@@ -103,7 +103,7 @@ BROKEN = {
     "reversed": lambda x: rnp.sort(rnp.sort(x)[::-1] + 1),
     "product": lambda x: ((x @ x) @ x) @ x,
     "transposed": lambda x: rnp.sort(rnp.sort(x).T + 1),
-    "read again": lambda x: (lambda y: (rnp.sort(y + rnp.sum(y, 0)), rnp.sum(y * 2, 1)))(
+    "read at later passes": lambda x: (lambda y: (y - rnp.max(y, 1, keepdims=True)) * y + y.T)(
         rnp.sort(x)
     ),
     "carried": lambda x: lax.fori_loop(0, 3, lambda i, c: c[::-1] * 2 + 1, x),
@@ -116,7 +116,8 @@ def test_the_simulator_sees_what_must_not_share_memory(name):
     assert_plan_holds(graph)
     expected = Simulator(False).run(apart(graph))
     with mock.patch.object(in_place, "writes_in_place", lambda *given: True):
-        assert Simulator(True).run(lower(graph)) != expected
+        found = [Simulator(True, seed).run(lower(graph)) for seed in range(8)]
+    assert any(result != expected for result in found)
 
 
 # What shares memory
@@ -133,11 +134,10 @@ BYTES = X.nbytes
 def test_elementwise_results_take_the_place_of_what_ends_there():
     def f(x):
         for _ in range(4):
-            x = rnp.tanh(x @ x) + 1
+            x = rnp.sort(rnp.tanh(x) + 1)
         return rnp.sum(x)
 
-    # Of a product, the operands and the result; and what the library packs.
-    assert arena(f, X) == arena(lambda x: rnp.sum(rnp.tanh((x @ x)) @ x @ x), X)
+    assert arena(f, X) == 2 * BYTES  # what is sorted, and the result
 
 
 def test_rows_are_normalized_in_place():
@@ -159,18 +159,45 @@ def test_each_of_several_results_takes_the_place_of_one_operand():
 def test_views_of_a_buffer_are_one_with_it():
     def f(x):
         a = rnp.sort(x)
-        return rnp.sort(rnp.tanh(a.reshape(-1))), rnp.sum(a.reshape(16, 256), axis=1)
+        b = rnp.sort(rnp.tanh(a.reshape(-1)))
+        return b, rnp.sort(a.reshape(2, -1), axis=0)
 
-    # The reshaped read comes after the result, or before it: both are right, but not both at once.
-    graph = rf.make_graph(f)(X)
-    assert_plan_holds(rf.make_graph(f)(X[:4, :4].reshape(2, 8) if False else X[:16, :16]), seed=1)
-    assert lower(graph).plan.size <= 2 * BYTES
+    assert_plan_holds(rf.make_graph(f)(X[:4, :4]))
+    assert arena(f, X) == 2 * BYTES  # the tangent cannot go over what is sorted once more
 
 
-def test_arguments_and_constants_are_not_written_over():
-    c = np.ones((64, 64), np.float32)
-    for f in (lambda x: rnp.sort(x + 1), lambda x: rnp.sort(c * 2) + rnp.sort(x[0])):
-        assert_plan_holds(rf.make_graph(f)(X[:4, :4]) if f(X[:4, :4] * 0 + 1) is None else rf.make_graph(lambda x: rnp.sort(x + 1))(X[:4, :4]))
+def test_a_result_goes_to_the_place_of_an_operand_of_another_dtype():
+    assert arena(lambda x: rnp.sort(rnp.sort(x).astype(rnp.int32)), X) == BYTES
+
+
+def test_donated_arguments_are_written_over():
+    def f(p, m, g):
+        m = 0.9 * m + g
+        return p - rnp.tanh(m), m, rnp.sum(g)
+
+    graph = rf.make_graph(f)(X, X, X)
+    assert lower(graph, donated=(0, 1)).overlays == {0: 0, 1: 1}
+    assert lower(graph).overlays == {}
+    assert_plan_holds(rf.make_graph(f)(X[:3, :3], X[:3, :3], X[:3, :3]), donated=(0, 1))
+
+
+def test_other_readers_of_a_donated_argument_come_first():
+    def f(p, x):
+        new = p * 0.5
+        return new, new @ x, p @ x
+
+    graph = rf.make_graph(f)(X[:3, :3], X[:3, :3])
+    assert lower(graph, donated=(0,)).overlays == {0: 0}
+    assert_plan_holds(graph, donated=(0,))
+
+
+def test_an_argument_that_is_read_after_the_result_is_not_written_over():
+    def f(p):
+        return p @ rnp.sort(p[::-1] * 2)
+
+    graph = rf.make_graph(f)(X[:3, :3])
+    assert lower(graph, donated=(0,)).overlays == {}
+    assert_plan_holds(graph, donated=(0,))
 
 
 # Loops
@@ -235,7 +262,9 @@ def test_loops_update_what_they_carry_in_place(name):
     graph = rf.make_graph(LOOPS[name])(x, row)
     found = lower(graph)
     for equation, inner in loops_of(found):
-        assert all(in_place.carried_in_place(equation, inner))
+        alone = in_place.carried_in_place(equation, inner)
+        large = [v.aval.size == x.size for v in equation.outputs]
+        assert [one for one, big in zip(alone, large) if big] == [True]
     assert found.plan.size < BYTES
     assert copied_bytes(found) < BYTES // 2
     text = format_program(found)
