@@ -19,7 +19,7 @@ from rtfunc.compiler.lowered import lower
 from tests.compiler.memory_simulator import Simulator
 from tests.compiler.test_random_programs import BINARY, UNARY
 
-EXAMPLES = int(os.environ.get("RTFUNC_FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("RTFUNC_FUZZ_EXAMPLES", "100"))
 SHAPES = [(), (3,), (2, 3), (3, 2), (1, 4), (2, 1, 3)]
 
 
