@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import collections
 import os
+import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -133,6 +135,38 @@ def set_kept_bytes(size: int) -> None:
     global KEPT_BYTES
     KEPT_BYTES = size
     _blocks.trim()
+
+
+def as_type(buffer: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The memory of a contiguous array as one of another type of as many bytes."""
+    if buffer.shape == shape and buffer.dtype == dtype:
+        return buffer
+    return buffer.reshape(-1).view(dtype).reshape(shape)
+
+
+def has_no_other_owner(buffers: Sequence[Any], position: int) -> bool:
+    """Whether the memory of an array may be written to: no array shares it that is not in the list.
+
+    The list has to hold the only reference to the array; the array, or the one that it is a view of, has
+    memory from NumPy or from here.
+    """
+    if sys.implementation.name != "cpython" or type(buffers[position]) is not np.ndarray:
+        return False
+    if not buffers[position].flags.carray:  # contiguous, aligned, writeable
+        return False
+    if sys.getrefcount(buffers[position]) != _REFERENCES:
+        return False
+    base = buffers[position].base
+    if base is None:
+        return True
+    if type(base) is not np.ndarray or not (base.base is None or type(base.base) is _Lease):
+        return False
+    del base
+    return sys.getrefcount(buffers[position].base) == _REFERENCES
+
+
+#: Of an array that only a list refers to, as `has_no_other_owner` counts: the list, and the count's own.
+_REFERENCES = 2
 
 
 def release_memory() -> None:

@@ -22,7 +22,7 @@ Depends on `core`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,7 +135,7 @@ class Kernel:
         return list(dict.fromkeys(s.variable for s in self.stores))
 
     def __str__(self) -> str:
-        return format_kernel(self, {})
+        return format_kernel(self, names())
 
 
 def _product(sizes: Iterable[int]) -> int:
@@ -145,12 +145,15 @@ def _product(sizes: Iterable[int]) -> int:
     return result
 
 
-def format_kernel(kernel: Kernel, names: dict[Variable, str]) -> str:
-    """The Kernel as text; `names` gives the variables' names."""
+def names(base: Callable[[Variable], Variable] = lambda v: v) -> Callable[[Variable], str]:
+    """A function that names buffers "v0", "v1", ... in the order of its calls: one name for all
+    variables with the same `base`."""
+    found: dict[Variable, str] = {}
+    return lambda variable: found.setdefault(base(variable), f"v{len(found)}")
 
-    def name(variable: Variable) -> str:
-        return names.setdefault(variable, f"v{len(names)}")
 
+def format_kernel(kernel: Kernel, name: Callable[[Variable], str]) -> str:
+    """The Kernel as text, with names for variables."""
     axes = ", ".join(
         f"i{a}<{n}{'*' if r else ''}" for a, (n, r) in enumerate(zip(kernel.domain, kernel.reduced))
     )

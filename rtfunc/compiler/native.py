@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtfunc.compiler.buffers import ALIGNMENT, SMALL_BYTES, new_buffer
+from rtfunc.compiler.buffers import (
+    ALIGNMENT,
+    SMALL_BYTES,
+    as_type,
+    has_no_other_owner,
+    new_buffer,
+)
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.cpu import library
@@ -28,7 +34,7 @@ from rtfunc.compiler.stored_program import StoredProgram
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.core.execution import LayoutError, lay_out
+from rtfunc.core.execution import LayoutError, OutOfMemoryError, lay_out
 from rtfunc.core.graph import Equation, Graph, sub_graphs
 from rtfunc.core.trace import use_trace
 
@@ -61,13 +67,14 @@ class CompileStats:
 class Executable:
     """A compiled Graph: a function from Arrays to Arrays."""
 
-    def __init__(self, graph: Graph):
-        self.graph = graph
+    def __init__(self, graph: Graph, donated: tuple[int, ...] = ()):
+        self.graph, self.donated = graph, donated
         self._translation: Translation | None = None
         program = self._compiled()
         self.module, self.arena_bytes = program.module, program.arena_bytes
         self._constants = program.constants
         self.hosts = program.hosts
+        self.overlays = program.overlays
         self._outs = [
             (np.empty if a.size * a.dtype.itemsize < SMALL_BYTES else new_buffer, a.shape, a.dtype)
             for a in graph.out_avals
@@ -89,7 +96,9 @@ class Executable:
         """The program, from the disk cache where it has it."""
         start = time.perf_counter()
         digest = graph_key(self.graph)
-        key = content_key("program", digest or "", host().fingerprint, source_fingerprint())
+        key = content_key(
+            "program", digest or "", repr(self.donated), host().fingerprint, source_fingerprint()
+        )
         stored = user_cache().get(key) if digest else None
         if stored is not None:
             try:
@@ -113,6 +122,7 @@ class Executable:
             printed.arena_bytes,
             translation.steps,
             printed.kernels,
+            list(translation.lowered.overlays.items()),
             printed.hosts,
         )
         self.stats = CompileStats(
@@ -134,7 +144,7 @@ class Executable:
     def translation(self) -> Translation:
         """The steps and the LLVM code of the program; made now if the program came from the cache."""
         if self._translation is None:
-            self._translation = translate(self.graph)
+            self._translation = translate(self.graph, self.donated)
         return self._translation
 
     def as_text(self, stage: str) -> str:
@@ -165,15 +175,21 @@ class Executable:
             lay_out(args)
         return self.run([a._buffer for a in args])
 
-    def run(self, buffers: Sequence[Any]) -> list[Array]:
+    def run(self, buffers: Sequence[Any], donating: bool = False) -> list[Array]:
         """Run on the buffers of such Arrays.
+
+        Where a call is `donating`, results are written over the buffers of donated arguments to which the
+        list holds the only references.
 
         Raises:
             LayoutError: a buffer is not contiguous, misaligned, or of a subclass of ndarray.
-            MemoryError: there is no memory for the results or for what is computed on the way.
+            OutOfMemoryError: there is no memory for the results or for what is computed on the way.
         """
         try:
-            outs = [make(shape, dtype) for make, shape, dtype in self._outs]
+            if donating:
+                outs = self._outs_over(buffers)
+            else:
+                outs = [make(shape, dtype) for make, shape, dtype in self._outs]
             try:
                 arena = self._arenas.pop()
             except IndexError:
@@ -193,12 +209,24 @@ class Executable:
             raise self._failures.pop(threading.get_ident())
         return list(map(Array, outs, self._weak))
 
-    def _out_of_memory(self) -> MemoryError:
+    def _outs_over(self, buffers: Sequence[Any]) -> list[np.ndarray]:
+        """Memory for the results, that of donated arguments where the plan allows it."""
+        outs: list[Any] = [None] * len(self._outs)
+        for output, operand in self.overlays:
+            if has_no_other_owner(buffers, operand):
+                _, shape, dtype = self._outs[output]
+                outs[output] = as_type(buffers[operand], shape, dtype)
+        return [
+            make(shape, dtype) if out is None else out
+            for out, (make, shape, dtype) in zip(outs, self._outs)
+        ]
+
+    def _out_of_memory(self) -> OutOfMemoryError:
         """What to raise when a call does not get its memory."""
         results = sum(a.size * a.dtype.itemsize for a in self.graph.out_avals)
         types = ", ".join(str(a) for a in self.graph.out_avals[:4])
         more = ", ..." if len(self.graph.out_avals) > 4 else ""
-        return MemoryError(
+        return OutOfMemoryError(
             at_user_line(
                 f"A compiled call needs {results:,} bytes for its results ({types}{more}) and "
                 f"{self.arena_bytes:,} bytes for intermediate values, which this process cannot "
@@ -269,13 +297,13 @@ def _view(address: int, aval: Any) -> np.ndarray:
     return np.frombuffer(memory, np.uint8).view(aval.dtype).reshape(aval.shape)
 
 
-def translate(graph: Graph) -> Translation:
+def translate(graph: Graph, donated: tuple[int, ...]) -> Translation:
     """The Graph as LLVM code. The compiler is imported here: cached programs do without it."""
     from rtfunc.compiler.translation import translate
 
-    return translate(graph)
+    return translate(graph, donated)
 
 
-def compile_graph(graph: Graph) -> Executable:
-    """The native executable of `graph`."""
-    return Executable(graph)
+def compile_graph(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
+    """The native executable of `graph`, which may write results over the inputs at some positions."""
+    return Executable(graph, donated)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Collection
 
 from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.machine_code import CompiledModule
@@ -65,10 +66,10 @@ class Translation:
         return cost_analysis(self.lowered)
 
 
-def translate(graph: Graph) -> Translation:
-    """Lower and print."""
+def translate(graph: Graph, donated: Collection[int] = ()) -> Translation:
+    """Lower and print; results may be written over the inputs at the positions `donated`."""
     start = time.perf_counter()
-    lowered = lower(graph, scratch_bytes)
+    lowered = lower(graph, scratch_bytes, donated)
     lowered_at = time.perf_counter()
     printed = print_program(lowered, vector_bytes())
     text = str(printed.module)

@@ -20,6 +20,7 @@ from rtfunc.compiler.cpu.emission import call_address
 from rtfunc.compiler.cpu.loops import Emitted, collapse, emit_kernel
 from rtfunc.compiler.cpu.scalars import call_intrinsic, i1, i8, i32, i64, pointer
 from rtfunc.compiler.cpu.templates import native_form
+from rtfunc.compiler.in_place import carried_in_place
 from rtfunc.compiler.kernel import Kernel
 from rtfunc.compiler.lowered import Lowered, carry_avals, is_product, workspace_parts
 from rtfunc.compiler.schedule import Call, Program
@@ -64,6 +65,30 @@ def _all_constants(lowered: Lowered) -> dict[Variable, Array]:
 
 def _bytes(aval: Aval) -> int:
     return aval.size * aval.dtype.itemsize
+
+
+@dataclasses.dataclass
+class _Carried:
+    """Where a value that a loop carries is: stack slots that hold pointers.
+
+    Attributes: now: where the step at hand reads it; following: where it writes the new value, a slot or,
+    where it is always the same, the pointer itself; other: where the step after it will, if elsewhere.
+    """
+
+    now: ir.Value
+    following: ir.Value
+    other: ir.Value | None
+
+    def target(self, b: ir.IRBuilder) -> ir.Value:
+        """Where the step at hand writes."""
+        return self.following if self.other is None else b.load(self.following, typ=pointer)
+
+    def advance(self, b: ir.IRBuilder, target: ir.Value) -> None:
+        """What was written to `target` is what the next step reads."""
+        b.store(target, self.now)
+        if self.other is not None:
+            b.store(b.load(self.other, typ=pointer), self.following)
+            b.store(target, self.other)
 
 
 class _Printer:
@@ -152,9 +177,30 @@ class _Printer:
             name = f"kernel_{len(self.kernels)}"
             emitted = emit_kernel(self.module, name, kernel, numbers, self.vector_bytes)
             self.kernels[key] = emitted
-        self._fill([self._pointer(program, v) for v in variables])
         body = self.module.globals[emitted.name]
-        self._run(body, emitted.items, emitted.cost)
+        with self._unless_copied(program, kernel):
+            self._fill([self._pointer(program, v) for v in variables])
+            self._run(body, emitted.items, emitted.cost)
+
+    @contextlib.contextmanager
+    def _unless_copied(self, program: Program, kernel: Kernel) -> Iterator[None]:
+        """Run what is printed in the block, unless the kernel copies inputs to where they are."""
+        given = {*program.inputs}
+        pairs = []
+        for store in kernel.stores:
+            node = store.node
+            source = program.base(node.params["variable"]) if node.op == "load" else None
+            if source not in given or node.args or node.params["offset"] != store.offset:
+                yield
+                return
+            pairs.append((self._pointer(program, store.variable), self.place[source]))
+        b = self.b
+        moved = [b.icmp_unsigned("!=", target, source) for target, source in pairs]
+        test = moved[0]
+        for other in moved[1:]:
+            test = b.or_(test, other)
+        with b.if_then(test):
+            yield
 
     def _fill(self, pointers: Sequence[ir.Value]) -> None:
         self.table_size = max(self.table_size, len(pointers))
@@ -270,28 +316,35 @@ class _Printer:
             for source, target, aval in zip(init, outs, avals):
                 self._copy(source, target, aval)
             return
-        # The carry alternates between the output and a second buffer, so that the last step writes
-        # the output.
+        # A carry that is not written over itself alternates between the output and a second buffer, so
+        # that the last step writes the output.
         slots = []
-        for start, out, second in zip(init, outs, parts[1 : 1 + carry]):
+        in_place = carried_in_place(equation, inner)
+        for start, out, second, alone in zip(init, outs, parts[1 : 1 + carry], in_place):
             first, other = (out, second) if length % 2 else (second, out)
-            slots.append([self._variable(start), self._variable(first), self._variable(other)])
+            slots.append(
+                self._carried(start, out, out) if alone else self._carried(start, first, other)
+            )
         with self._loop(i64(0), i64(length)) as step:
             at = b.sub(i64(length - 1), step) if params["reverse"] else step
             moved = []
             for x, v in zip(xs, body.program.inputs[constants + carry :]):
                 moved.append(self._byte_offset(x, b.mul(at, i64(_bytes(v.aval)))))
-            carried = [b.load(s[0], typ=pointer) for s in slots]
-            targets = [b.load(s[1], typ=pointer) for s in slots]
+            carried = [b.load(s.now, typ=pointer) for s in slots]
+            targets = [s.target(b) for s in slots]
             for y, v in zip(outs[carry:], body.program.outputs[carry:]):
                 targets.append(self._byte_offset(y, b.mul(at, i64(_bytes(v.aval)))))
             for v, target in zip(body.program.outputs, targets, strict=True):
                 self.place[body.program.base(v)] = target
             self._inner(body, [*fixed, *carried, *moved], parts[0])
-            for (now, following, other), target in zip(slots, targets):
-                b.store(target, now)
-                b.store(b.load(other, typ=pointer), following)
-                b.store(target, other)
+            for slot, target in zip(slots, targets):
+                slot.advance(b, target)
+
+    def _carried(self, start: ir.Value, first: ir.Value, other: ir.Value) -> _Carried:
+        """A value that a loop carries: read at `start` first, written to `first` and `other` in turn."""
+        if first is other:
+            return _Carried(self._variable(start), first, None)
+        return _Carried(self._variable(start), self._variable(first), self._variable(other))
 
     def _while(
         self, program: Program, call: Call, inner: list[Lowered], workspace: ir.Value
@@ -310,34 +363,35 @@ class _Printer:
         parts = self._parts(call, inner, workspace)
         arenas = dict(zip(names, parts))
         avals = carry_avals(equation)
-        count = len(avals)
-        buffers, flag = parts[2:-1], parts[-1]
+        seconds, flag = parts[2:-1], parts[-1]
+        # An alternating carry starts with its second buffer: the output may be where it starts.
+        in_place = carried_in_place(equation, inner)
         slots = [
-            [self._variable(start), self._variable(one), self._variable(two)]
-            for start, one, two in zip(init, buffers[:count], buffers[count:])
+            self._carried(start, out if alone else second, out)
+            for start, out, second, alone in zip(init, outs, seconds, in_place)
         ]
         head, then, done = (b.append_basic_block(f"while.{p}") for p in ("head", "body", "done"))
         b.branch(head)
         b.position_at_end(head)
-        carried = [b.load(s[0], typ=pointer) for s in slots]
+        carried = [b.load(s.now, typ=pointer) for s in slots]
         (test,) = condition.program.outputs
         self.place[condition.program.base(test)] = flag
         self._inner(condition, [*for_condition, *carried], arenas["condition"])
         b.cbranch(b.icmp_unsigned("!=", b.load(flag, typ=i8), i8(0)), then, done)
         b.position_at_end(then)
-        carried = [b.load(s[0], typ=pointer) for s in slots]
-        targets = [b.load(s[1], typ=pointer) for s in slots]
+        carried = [b.load(s.now, typ=pointer) for s in slots]
+        targets = [s.target(b) for s in slots]
         for v, target in zip(body.program.outputs, targets, strict=True):
             self.place[body.program.base(v)] = target
         self._inner(body, [*for_body, *carried], arenas["body"])
-        for (now, following, other), target in zip(slots, targets):
-            b.store(target, now)
-            b.store(b.load(other, typ=pointer), following)
-            b.store(target, other)
+        for slot, target in zip(slots, targets):
+            slot.advance(b, target)
         b.branch(head)
         b.position_at_end(done)
-        for (now, _, _), out, aval in zip(slots, outs, avals):
-            self._copy(b.load(now, typ=pointer), out, aval)
+        for slot, out, aval in zip(slots, outs, avals):
+            last = b.load(slot.now, typ=pointer)
+            with b.if_then(b.icmp_unsigned("!=", last, out)):
+                self._copy(last, out, aval)
 
     def _cond(
         self, program: Program, call: Call, inner: list[Lowered], workspace: ir.Value
