@@ -19,11 +19,13 @@ from rtfunc.compiler.buffers import ALIGNMENT, SMALL_BYTES, new_buffer
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.cpu import library
+from rtfunc.compiler.cpu.crew import Crew
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.machine_code import InvalidModuleError
-from rtfunc.compiler.cpu.target import host
+from rtfunc.compiler.cpu.target import host, open_llvm
 from rtfunc.compiler.fingerprint import source_fingerprint
 from rtfunc.compiler.graph_key import graph_key
+from rtfunc.compiler.interpreter import set_for_compiling
 from rtfunc.compiler.stored_program import StoredProgram
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
@@ -63,7 +65,6 @@ class Executable:
 
     def __init__(self, graph: Graph):
         self.graph = graph
-        self._translation: Translation | None = None
         program = self._compiled()
         self.module, self.arena_bytes = program.module, program.arena_bytes
         self._constants = program.constants
@@ -102,9 +103,13 @@ class Executable:
                     0.0, 0.0, 0.0, 0.0, 0.0, link, program.steps, program.kernels, True
                 )
                 return program
-        with library.loading(_likely_libraries(self.graph)):
-            translation = self.translation
-            module = translation.compile()
+        with set_for_compiling(), Crew() as crew:
+            crew.add(open_llvm)
+            crew.add(lambda: library.load("entry"))
+            library.request(crew, _likely_symbols(self.graph))
+            from rtfunc.compiler.translation import compile_program
+
+            translation, module = compile_program(self.graph, crew)
         printed, timings = translation.printed, module.timings
         constants = [np.ascontiguousarray(np.asarray(c)) for c in printed.constants]
         program = StoredProgram(
@@ -132,10 +137,8 @@ class Executable:
 
     @property
     def translation(self) -> Translation:
-        """The steps and the LLVM code of the program; made now if the program came from the cache."""
-        if self._translation is None:
-            self._translation = translate(self.graph)
-        return self._translation
+        """The steps and the LLVM code of the program, made anew: they are large."""
+        return translate(self.graph)
 
     def as_text(self, stage: str) -> str:
         """The program as text: its "kernels", "llvm" code or "asm"."""
@@ -207,8 +210,8 @@ class Executable:
         )
 
 
-def _likely_libraries(graph: Graph) -> list[str]:
-    """Libraries that take long to compile and that a program will need, by the look of its Graph."""
+def _likely_symbols(graph: Graph) -> list[str]:
+    """Routines that take long to compile and that a program will need, by the look of its Graph."""
     found: set[str] = set()
     waiting = [graph]
     while waiting:
@@ -220,8 +223,8 @@ def _likely_libraries(graph: Graph) -> list[str]:
             dtype = equation.inputs[0].aval.dtype
             if dtypes.is_float(dtype):
                 bits = 8 * dtypes.compute_dtype(dtype).itemsize
-                found |= {"rtfunc_product", f"rtfunc_pack_{dtype}", f"rtfunc_transpose_{bits}"}
-    return sorted(found)
+                found |= {f"rtfunc_transpose_{bits}", "rtfunc_product", f"rtfunc_pack_{dtype}"}
+    return sorted(found, reverse=True)
 
 
 def _new_arena(size: int) -> tuple[np.ndarray, int]:

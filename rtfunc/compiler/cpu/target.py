@@ -6,6 +6,7 @@ processor, so that running cached programs does not load LLVM. Depends on `rtfun
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -88,12 +89,33 @@ def _processor() -> str | None:
     return "\n".join(line for line in text.splitlines() if "MHz" not in line and "mips" not in line)
 
 
-def _compiler_files() -> str | None:
-    """Size and time of the files of llvmlite: those of another version differ."""
+def open_llvm() -> None:
+    """Have the operating system load LLVM's library: importing llvmlite then finds it loaded.
+
+    That takes some ms and does without the interpreter's lock: it is for a thread of its own.
+    """
+    import ctypes
+
+    from llvmlite.utils import get_library_name
+
+    folder = _compiler_folder()
+    if folder is not None:
+        with contextlib.suppress(OSError):  # llvmlite says better what is wrong
+            ctypes.CDLL(os.path.join(folder, get_library_name()))
+
+
+def _compiler_folder() -> str | None:
     spec = importlib.util.find_spec("llvmlite")
     if spec is None or spec.origin is None:
         return None
-    folder, found = os.path.join(os.path.dirname(spec.origin), "binding"), []
+    return os.path.join(os.path.dirname(spec.origin), "binding")
+
+
+def _compiler_files() -> str | None:
+    """Size and time of the files of llvmlite: those of another version differ."""
+    folder, found = _compiler_folder(), []
+    if folder is None:
+        return None
     with os.scandir(folder) as entries:
         for entry in entries:
             if "llvmlite" in entry.name:
