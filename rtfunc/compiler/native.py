@@ -22,7 +22,7 @@ from rtfunc.compiler.cpu import library
 from rtfunc.compiler.cpu.crew import Crew
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.machine_code import InvalidModuleError
-from rtfunc.compiler.cpu.target import host, open_llvm
+from rtfunc.compiler.cpu.target import Target, host, known_host, open_llvm
 from rtfunc.compiler.fingerprint import source_fingerprint
 from rtfunc.compiler.graph_key import graph_key
 from rtfunc.compiler.interpreter import set_for_compiling
@@ -89,14 +89,14 @@ class Executable:
     def _compiled(self) -> StoredProgram:
         """The program, from the disk cache where it has it."""
         start = time.perf_counter()
-        digest = graph_key(self.graph)
-        key = content_key("program", digest or "", host().fingerprint, source_fingerprint())
-        stored = user_cache().get(key) if digest else None
+        digest = graph_key(self.graph) or ""
+        target = known_host() if digest else None  # unknown: nothing was ever compiled here
+        stored = user_cache().get(_key(digest, target)) if digest and target else None
         if stored is not None:
             try:
                 program = StoredProgram.load(stored)
             except InvalidModuleError:
-                user_cache().remove(key)
+                user_cache().remove(_key(digest, target))
             else:
                 link = time.perf_counter() - start
                 self.stats = CompileStats(
@@ -105,6 +105,7 @@ class Executable:
                 return program
         with set_for_compiling(), Crew() as crew:
             crew.add(open_llvm)
+            crew.add(host)
             crew.add(lambda: library.load("entry"))
             library.request(crew, _likely_symbols(self.graph))
             from rtfunc.compiler.translation import compile_program
@@ -132,7 +133,7 @@ class Executable:
             not timings.codegen,
         )
         if digest and not printed.hosts:
-            user_cache().put(key, program.dump())
+            user_cache().put(_key(digest, host()), program.dump())
         return program
 
     @property
@@ -208,6 +209,10 @@ class Executable:
                 "get. Work on smaller arrays or in batches, or free what is no longer needed."
             )
         )
+
+
+def _key(digest: str, target: Target) -> str:
+    return content_key("program", digest, target.fingerprint, source_fingerprint())
 
 
 def _likely_symbols(graph: Graph) -> list[str]:

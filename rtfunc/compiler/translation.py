@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from llvmlite import ir
 
@@ -18,15 +19,11 @@ from rtfunc.compiler.cpu.machine_code import CompiledModule, ObjectCode, cached
 from rtfunc.compiler.cpu.program import Printed, print_program, runs_in_python
 from rtfunc.compiler.cpu.target import host, vector_bytes
 from rtfunc.compiler.cpu.templates import scratch_bytes
-from rtfunc.compiler.inspect import (
-    CostAnalysis,
-    MemoryAnalysis,
-    cost_analysis,
-    format_program,
-    memory_analysis,
-)
 from rtfunc.compiler.lowered import Lowered, lower
 from rtfunc.core.graph import Graph
+
+if TYPE_CHECKING:  # imported when it is used: it has no part in compiling
+    from rtfunc.compiler.inspect import CostAnalysis, MemoryAnalysis
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +50,8 @@ class Translation:
 
     def as_kernels(self) -> str:
         """The steps as text."""
+        from rtfunc.compiler.inspect import format_program
+
         return format_program(self.lowered)
 
     def as_assembly(self) -> str:
@@ -63,10 +62,14 @@ class Translation:
 
     def memory_analysis(self, constants: int) -> MemoryAnalysis:
         """Memory of one call, given the bytes of the constants."""
+        from rtfunc.compiler.inspect import memory_analysis
+
         return memory_analysis(self.lowered, constants)
 
     def cost_analysis(self) -> CostAnalysis:
         """Operations and memory traffic of one call."""
+        from rtfunc.compiler.inspect import cost_analysis
+
         return cost_analysis(self.lowered)
 
 

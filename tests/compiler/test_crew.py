@@ -39,10 +39,15 @@ def test_errors_come_out_of_the_result_and_do_not_keep_others_from_their_work():
 
 def test_no_thread_is_left_when_the_block_raises():
     before = threading.active_count()
-    with pytest.raises(KeyError), Crew(2) as crew:
-        for _ in range(10):
-            crew.add(lambda: None)
-        raise KeyError
+
+    def fail():
+        with Crew(2) as crew:
+            for _ in range(10):
+                crew.add(lambda: None)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert threading.active_count() == before
 
 

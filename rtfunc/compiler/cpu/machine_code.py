@@ -76,8 +76,13 @@ class CompiledModule:
         self.objects = tuple(objects)
         self.functions = tuple(name for code in objects for name in code.functions)
         link = time.perf_counter() - started
-        stages = ("parse", "passes", "codegen")
-        self.timings = Timings(*(sum(getattr(o.timings, s) for o in objects) for s in stages), link)
+        spent = [o.timings for o in objects]
+        self.timings = Timings(
+            sum(t.parse for t in spent),
+            sum(t.passes for t in spent),
+            sum(t.codegen for t in spent),
+            link,
+        )
 
     def address(self, name: str) -> int:
         """Address of the function `name`; raises `KeyError` where it is not exported."""
