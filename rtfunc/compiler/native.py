@@ -19,13 +19,11 @@ from rtfunc.compiler.buffers import ALIGNMENT, SMALL_BYTES, new_buffer
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.cpu import library
-from rtfunc.compiler.cpu.crew import Crew
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.machine_code import InvalidModuleError
 from rtfunc.compiler.cpu.target import Target, host, known_host, open_llvm
 from rtfunc.compiler.fingerprint import source_fingerprint
 from rtfunc.compiler.graph_key import graph_key
-from rtfunc.compiler.interpreter import set_for_compiling
 from rtfunc.compiler.stored_program import StoredProgram
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
@@ -88,22 +86,36 @@ class Executable:
 
     def _compiled(self) -> StoredProgram:
         """The program, from the disk cache where it has it."""
+        digest = graph_key(self.graph)
+        return self._stored(digest) or self._made(digest)
+
+    def _stored(self, digest: str | None) -> StoredProgram | None:
+        """The program of a Graph with this digest in the disk cache."""
         start = time.perf_counter()
-        digest = graph_key(self.graph) or ""
-        target = known_host() if digest else None  # unknown: nothing was ever compiled here
-        stored = user_cache().get(_key(digest, target)) if digest and target else None
-        if stored is not None:
-            try:
-                program = StoredProgram.load(stored)
-            except InvalidModuleError:
-                user_cache().remove(_key(digest, target))
-            else:
-                link = time.perf_counter() - start
-                self.stats = CompileStats(
-                    0.0, 0.0, 0.0, 0.0, 0.0, link, program.steps, program.kernels, True
-                )
-                return program
+        target = known_host()
+        if digest is None or target is None:  # LLVM would know the target: nothing is stored yet
+            return None
+        key = _key(digest, target)
+        stored = user_cache().get(key)
+        if stored is None:
+            return None
+        try:
+            program = StoredProgram.load(stored)
+        except InvalidModuleError:
+            user_cache().remove(key)
+            return None
+        link = time.perf_counter() - start
+        counts = program.steps, program.kernels
+        self.stats = CompileStats(0.0, 0.0, 0.0, 0.0, 0.0, link, *counts, True)
+        return program
+
+    def _made(self, digest: str | None) -> StoredProgram:
+        """The program, compiled and stored."""
+        from rtfunc.compiler.cpu.crew import Crew
+        from rtfunc.compiler.interpreter import set_for_compiling
+
         with set_for_compiling(), Crew() as crew:
+            # LLVM and what all programs need are loaded beside the compiler's own modules.
             crew.add(open_llvm)
             crew.add(host)
             crew.add(lambda: library.load("entry"))
@@ -132,7 +144,7 @@ class Executable:
             program.kernels,
             not timings.codegen,
         )
-        if digest and not printed.hosts:
+        if digest is not None and not printed.hosts:
             user_cache().put(_key(digest, host()), program.dump())
         return program
 

@@ -5,10 +5,9 @@ The parts of a program are compiled while the rest is printed. Depends on `lower
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from llvmlite import ir
 
@@ -26,8 +25,7 @@ if TYPE_CHECKING:  # imported when it is used: it has no part in compiling
     from rtfunc.compiler.inspect import CostAnalysis, MemoryAnalysis
 
 
-@dataclasses.dataclass(frozen=True)
-class Translation:
+class Translation(NamedTuple):
     """A Graph's steps, and the LLVM code for them.
 
     Attributes: lowered; printed; lower_seconds, print_seconds: what they took.

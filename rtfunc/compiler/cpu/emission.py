@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -29,8 +28,7 @@ BODY = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
 """Type of a chunk body of the pool: context, begin, end, worker."""
 
 
-@dataclass(frozen=True)
-class Emitted:
+class Emitted(NamedTuple):
     """A template in a module.
 
     Attributes:

@@ -10,8 +10,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtfunc.compiler.cache import DiskCache
 from rtfunc.compiler.cpu import elf
@@ -26,8 +25,7 @@ class InvalidModuleError(ValueError):
     """IR that LLVM refuses, or bytes that are not a serialized module for this machine."""
 
 
-@dataclass(frozen=True)
-class Timings:
+class Timings(NamedTuple):
     """Seconds spent in each stage of making a module; stages that did not run are 0."""
 
     parse: float = 0.0
@@ -41,8 +39,7 @@ class Timings:
         return self.parse + self.passes + self.codegen + self.link
 
 
-@dataclass(frozen=True)
-class ObjectCode:
+class ObjectCode(NamedTuple):
     """An object file, which is not linked yet.
 
     Attributes:

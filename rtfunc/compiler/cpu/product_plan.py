@@ -11,10 +11,9 @@ Depends on `register_tile` and `emission` (forms of the dtypes).
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,8 +38,7 @@ _ITEMS = 8
 """Items that work is cut into at least, where they stay large enough: they are shared out evenly."""
 
 
-@dataclass(frozen=True)
-class ProductSpec:
+class ProductSpec(NamedTuple):
     """The static parameters of a (batched) matrix product.
 
     Attributes:
@@ -101,8 +99,7 @@ def contiguous_product(
     )
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(NamedTuple):
     """How one operand is read, by byte offsets; a feature is a row of lhs or a column of rhs.
 
     Attributes:
@@ -144,8 +141,7 @@ class Side:
         return tuple(reversed(strides))
 
 
-@dataclass(frozen=True)
-class ProductPlan:
+class ProductPlan(NamedTuple):
     """A product cut up.
 
     Attributes:
@@ -200,7 +196,7 @@ def plan_product(spec: ProductSpec) -> ProductPlan:
     lhs = _side(spec, spec.lhs, spec.lhs_batch, spec.m, rows, k_block, tiles[1])
     rhs = _side(spec, (spec.rhs[1], spec.rhs[0]), spec.rhs_batch, spec.n, width, k_block, tiles[0])
     end = _packed_bytes(lhs, spec)
-    rhs = dataclasses.replace(rhs, offset=end)
+    rhs = rhs._replace(offset=end)
     end += _packed_bytes(rhs, spec)
 
     work = rows * width * max(k_block, 4)

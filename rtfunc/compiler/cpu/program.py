@@ -12,10 +12,9 @@ the rest is printed; `program` itself stands in the last, which needs no optimis
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
@@ -42,8 +41,7 @@ _kernel_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
 _template_type = ir.FunctionType(ir.VoidType(), [pointer])
 
 
-@dataclasses.dataclass
-class Printed:
+class Printed(NamedTuple):
     """The modules and what the function takes.
 
     Attributes: modules: those of kernels, and last the one of `program`, which refers to them; constants: in
