@@ -252,7 +252,7 @@ def order_readers(program: Program, overwritable: Collection[Variable], inner: I
         for v in dict.fromkeys(map(base, read(step))):
             readers.setdefault(v, []).append(number)
             mask |= writers.get(v, 0)
-        mask &= ~(1 << number)
+        mask &= (1 << number) - 1  # other parts of the buffer may be written later
         before.append(mask)
         while mask:
             other = mask.bit_length() - 1

@@ -23,15 +23,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rtfunc.core.graph import Variable
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Affine:
+class Affine(NamedTuple):
     """An integer expression over the axes of a domain: constant + sum of coefficient x index."""
 
     coefficients: tuple[int, ...]

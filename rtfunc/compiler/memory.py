@@ -7,8 +7,8 @@ Depends on `in_place`, `schedule`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from rtfunc.compiler.buffers import ALIGNMENT
 from rtfunc.compiler.in_place import buffer_bytes, lifetimes
@@ -16,8 +16,7 @@ from rtfunc.compiler.schedule import Call, Program
 from rtfunc.core.graph import Variable
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Offsets in bytes into an arena of `size` bytes: variables, and the calls' workspaces."""
 
     size: int

@@ -27,7 +27,7 @@ from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.cpu import library
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.machine_code import InvalidModuleError
-from rtfunc.compiler.cpu.target import host
+from rtfunc.compiler.cpu.target import Target, host, known_host, open_llvm
 from rtfunc.compiler.fingerprint import source_fingerprint
 from rtfunc.compiler.graph_key import graph_key
 from rtfunc.compiler.stored_program import StoredProgram
@@ -69,7 +69,6 @@ class Executable:
 
     def __init__(self, graph: Graph, donated: tuple[int, ...] = ()):
         self.graph, self.donated = graph, donated
-        self._translation: Translation | None = None
         program = self._compiled()
         self.module, self.arena_bytes = program.module, program.arena_bytes
         self._constants = program.constants
@@ -94,26 +93,43 @@ class Executable:
 
     def _compiled(self) -> StoredProgram:
         """The program, from the disk cache where it has it."""
-        start = time.perf_counter()
         digest = graph_key(self.graph)
-        key = content_key(
-            "program", digest or "", repr(self.donated), host().fingerprint, source_fingerprint()
-        )
-        stored = user_cache().get(key) if digest else None
-        if stored is not None:
-            try:
-                program = StoredProgram.load(stored)
-            except InvalidModuleError:
-                user_cache().remove(key)
-            else:
-                link = time.perf_counter() - start
-                self.stats = CompileStats(
-                    0.0, 0.0, 0.0, 0.0, 0.0, link, program.steps, program.kernels, True
-                )
-                return program
-        with library.loading(_likely_libraries(self.graph)):
-            translation = self.translation
-            module = translation.compile()
+        return self._stored(digest) or self._made(digest)
+
+    def _stored(self, digest: str | None) -> StoredProgram | None:
+        """The program of a Graph with this digest in the disk cache."""
+        start = time.perf_counter()
+        target = known_host()
+        if digest is None or target is None:  # LLVM would know the target: nothing is stored yet
+            return None
+        key = _key(digest, self.donated, target)
+        stored = user_cache().get(key)
+        if stored is None:
+            return None
+        try:
+            program = StoredProgram.load(stored)
+        except InvalidModuleError:
+            user_cache().remove(key)
+            return None
+        link = time.perf_counter() - start
+        counts = program.steps, program.kernels
+        self.stats = CompileStats(0.0, 0.0, 0.0, 0.0, 0.0, link, *counts, True)
+        return program
+
+    def _made(self, digest: str | None) -> StoredProgram:
+        """The program, compiled and stored."""
+        from rtfunc.compiler.cpu.crew import Crew
+        from rtfunc.compiler.interpreter import set_for_compiling
+
+        with set_for_compiling(), Crew() as crew:
+            # LLVM and what all programs need are loaded beside the compiler's own modules.
+            crew.add(open_llvm)
+            crew.add(host)
+            crew.add(lambda: library.load("entry"))
+            library.request(crew, _likely_symbols(self.graph))
+            from rtfunc.compiler.translation import compile_program
+
+            translation, module = compile_program(self.graph, crew, self.donated)
         printed, timings = translation.printed, module.timings
         constants = [np.ascontiguousarray(np.asarray(c)) for c in printed.constants]
         program = StoredProgram(
@@ -136,16 +152,14 @@ class Executable:
             program.kernels,
             not timings.codegen,
         )
-        if digest and not printed.hosts:
-            user_cache().put(key, program.dump())
+        if digest is not None and not printed.hosts:
+            user_cache().put(_key(digest, self.donated, host()), program.dump())
         return program
 
     @property
     def translation(self) -> Translation:
-        """The steps and the LLVM code of the program; made now if the program came from the cache."""
-        if self._translation is None:
-            self._translation = translate(self.graph, self.donated)
-        return self._translation
+        """The steps and the LLVM code of the program, made anew: they are large."""
+        return translate(self.graph, self.donated)
 
     def as_text(self, stage: str) -> str:
         """The program as text: its "kernels", "llvm" code or "asm"."""
@@ -235,8 +249,12 @@ class Executable:
         )
 
 
-def _likely_libraries(graph: Graph) -> list[str]:
-    """Libraries that take long to compile and that a program will need, by the look of its Graph."""
+def _key(digest: str, donated: tuple[int, ...], target: Target) -> str:
+    return content_key("program", digest, repr(donated), target.fingerprint, source_fingerprint())
+
+
+def _likely_symbols(graph: Graph) -> list[str]:
+    """Routines that take long to compile and that a program will need, by the look of its Graph."""
     found: set[str] = set()
     waiting = [graph]
     while waiting:
@@ -248,8 +266,8 @@ def _likely_libraries(graph: Graph) -> list[str]:
             dtype = equation.inputs[0].aval.dtype
             if dtypes.is_float(dtype):
                 bits = 8 * dtypes.compute_dtype(dtype).itemsize
-                found |= {"rtfunc_product", f"rtfunc_pack_{dtype}", f"rtfunc_transpose_{bits}"}
-    return sorted(found)
+                found |= {f"rtfunc_transpose_{bits}", "rtfunc_product", f"rtfunc_pack_{dtype}"}
+    return sorted(found, reverse=True)
 
 
 def _new_arena(size: int) -> tuple[np.ndarray, int]:

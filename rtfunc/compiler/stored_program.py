@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
 
 
-@dataclasses.dataclass(frozen=True)
-class StoredProgram:
+class StoredProgram(NamedTuple):
     """Machine code, and what it takes to call it.
 
     Attributes: module; constants: arrays that are passed after the inputs; arena_bytes: memory for

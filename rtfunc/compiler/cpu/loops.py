@@ -18,9 +18,8 @@ needed in several passes over a row are kept in a row of scratch memory. Depends
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -53,8 +52,7 @@ _heavy = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(NamedTuple):
     """A kernel's function and how to call it: `items` in all, each worth `cost` element operations."""
 
     name: str

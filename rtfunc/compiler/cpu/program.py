@@ -1,18 +1,21 @@
-"""A Program as one native function.
+"""A Program as one native function, and the functions that it calls.
 
 The function `int32 program(void **buffers)` gets the addresses of arguments, constants, outputs and the
 arena, and runs all steps: kernels, directly or through the thread pool; matrix products by the library;
 loops and branches as such; and what has no native form as calls back into Python. Kernels that are alike
 but for the buffers they touch share one function: it finds its pointers in a table that the caller
-fills. Depends on `loops`, `lowered`.
+fills. Functions that do the work are printed into modules of a limited size, which are compiled while
+the rest is printed; `program` itself stands in the last, which needs no optimisation. Depends on `loops`,
+`lowered`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
@@ -33,26 +36,59 @@ _PARALLEL_COST = 60_000
 _CHUNK_COST = 30_000
 _MAX_CHUNKS = 64
 
+#: A module of kernels is closed when it has so many instructions.
+_PART_INSTRUCTIONS = 250
 
-@dataclasses.dataclass
-class Printed:
-    """The module and what its function takes.
+_kernel_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
+_template_type = ir.FunctionType(ir.VoidType(), [pointer])
 
-    Attributes: constants: in the order of the buffers; hosts: equations that Python runs, by number;
-    arena_bytes; kernels: how many functions there are, for the statistics.
+
+class Printed(NamedTuple):
+    """The modules and what the function takes.
+
+    Attributes: modules: those of kernels, and last the one of `program`, which refers to them; constants: in
+    the order of the buffers; hosts: equations that Python runs, by number; arena_bytes; kernels: how many
+    functions there are, for the statistics.
     """
 
-    module: ir.Module
+    modules: list[ir.Module]
     constants: list[Array]
     hosts: list[Equation]
     arena_bytes: int
     kernels: int
 
 
-def print_program(lowered: Lowered, vector_bytes: int) -> Printed:
+def print_program(
+    lowered: Lowered,
+    vector_bytes: int,
+    done: Callable[[ir.Module], object] = lambda module: None,
+    request: Callable[[Iterable[str]], object] = lambda symbols: None,
+) -> Printed:
     """Print the function `program`: its buffers are the inputs, the constants (of sub-graphs too), the
-    outputs, the arena, and the address of the function that runs host calls."""
-    return _Printer(lowered, vector_bytes).run()
+    outputs, the arena, and the address of the function that runs host calls.
+
+    `done` is called with every module of kernels when it is complete, `request` with names that modules
+    declare, as early as possible.
+    """
+    return _Printer(lowered, vector_bytes, done, request).run()
+
+
+def runs_in_python(lowered: Lowered) -> bool:
+    """Whether any step has no native form."""
+    for step in lowered.program.steps:
+        if not isinstance(step, Call):
+            continue
+        inner = lowered.inner.get(step.equation)
+        if inner is not None:
+            if any(map(runs_in_python, inner)):
+                return True
+        elif not _is_library_product(step) and native_form(step.equation) is None:
+            return True
+    return False
+
+
+def _is_library_product(call: Call) -> bool:
+    return call.equation.primitive.name == "dot_general" and is_product(call.equation)
 
 
 def _all_constants(lowered: Lowered) -> dict[Variable, Array]:
@@ -92,16 +128,26 @@ class _Carried:
 
 
 class _Printer:
-    def __init__(self, lowered: Lowered, vector_bytes: int):
+    def __init__(
+        self,
+        lowered: Lowered,
+        vector_bytes: int,
+        done: Callable[[ir.Module], object],
+        request: Callable[[Iterable[str]], object],
+    ):
         self.lowered = lowered
         self.vector_bytes = vector_bytes
+        self.done, self.request = done, request
+        self.modules: list[ir.Module] = []
+        #: Where the next kernel goes, and `program`.
+        self.part = ir.Module("kernels")
         self.module = ir.Module("program")
+        self.requested = 0
         self.hosts: list[Equation] = []
         self.kernels: dict[Any, Emitted] = {}
         self.table_size = 1
         #: Where each buffer is: a pointer value that dominates its uses.
         self.place: dict[Variable, ir.Value] = {}
-        self.body_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
 
     def run(self) -> Printed:
         program, plan = self.lowered.program, self.lowered.plan
@@ -130,9 +176,31 @@ class _Printer:
         with self.b.goto_block(self.failed):
             self.b.ret(i32(1))
         self.table.operands[0] = i64(self.table_size)
+        self._close_part()
         return Printed(
-            self.module, list(constants.values()), self.hosts, plan.size, len(self.kernels)
+            [*self.modules, self.module],
+            list(constants.values()),
+            self.hosts,
+            plan.size,
+            len(self.kernels),
         )
+
+    def _close_part(self) -> None:
+        """The module at hand is complete: the next kernel goes into another."""
+        if not self.part.globals:
+            return
+        self.request(self.part.globals)
+        self.modules.append(self.part)
+        self.done(self.part)
+        self.part = ir.Module("kernels")
+
+    def _printed_function(self, name: str, of: ir.FunctionType) -> None:
+        """A function is complete: declare it to `program`."""
+        self.part.globals[name].linkage = ""  # not of its module alone
+        ir.Function(self.module, of, name)
+        functions = self.part.functions
+        if sum(len(b.instructions) for f in functions for b in f.blocks) > _PART_INSTRUCTIONS:
+            self._close_part()
 
     def _place(self, lowered: Lowered, arena: ir.Value) -> None:
         """Pointers of the variables that lie in an arena."""
@@ -155,7 +223,7 @@ class _Printer:
             offset = lowered.plan.workspaces.get(number, 0)
             workspace = self._byte_offset(arena, offset)
             name = step.equation.primitive.name
-            if name == "dot_general" and is_product(step.equation):
+            if _is_library_product(step):
                 self._product(program, step, workspace)
             elif step.equation in lowered.inner:
                 inner = lowered.inner[step.equation]
@@ -175,8 +243,9 @@ class _Printer:
         emitted = self.kernels.get(key)
         if emitted is None:
             name = f"kernel_{len(self.kernels)}"
-            emitted = emit_kernel(self.module, name, kernel, numbers, self.vector_bytes)
+            emitted = emit_kernel(self.part, name, kernel, numbers, self.vector_bytes)
             self.kernels[key] = emitted
+            self._printed_function(name, _kernel_type)
         body = self.module.globals[emitted.name]
         with self._unless_copied(program, kernel):
             self._fill([self._pointer(program, v) for v in variables])
@@ -237,6 +306,8 @@ class _Printer:
         out = self._pointer(program, call.equation.outputs[0])
         lhs, rhs = operands
         emit_product(self.module, self.b, plan, out, lhs, rhs, workspace)
+        self.request(itertools.islice(self.module.globals, self.requested, None))
+        self.requested = len(self.module.globals)
 
     @contextlib.contextmanager
     def _loop(self, start: ir.Value, end: ir.Value) -> Iterator[ir.Value]:
@@ -267,8 +338,9 @@ class _Printer:
         known = self.kernels.get(key)
         if known is None:
             known = Emitted(f"{call.equation.primitive.name}_{len(self.kernels)}", 1, 1)
-            template.emit(self.module, known.name, spec, self.vector_bytes)
+            template.emit(self.part, known.name, spec, self.vector_bytes)
             self.kernels[key] = known
+            self._printed_function(known.name, _template_type)
         outs = [self._pointer(program, v) for v in call.equation.outputs]
         operands = [self._pointer(program, v) for v, _ in call.operands]
         self._fill([*outs, *operands, workspace])

@@ -3,7 +3,8 @@
 All share one reduction: x = n log(2) + r with |r| ≤ log(2)/2, exp(x) = 2^n exp(r), in the manner of
 W. Cody and W. Waite, "Software Manual for the Elementary Functions" (1980), with fused
 multiply-adds; and one polynomial, for (exp(r) - 1 - r)/r². Powers of two are assembled in the
-exponent bits, where the processor has no instruction that scales by them. Depends on `lanes` and `coefficients`.
+exponent bits, where the processor has no instruction that scales by them. Depends on `lanes` and
+`coefficients`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ Depends on `target`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llvmlite import ir
 
@@ -52,15 +51,16 @@ def intrinsic_suffix(of: ir.Type) -> str:
     return of.intrinsic_name
 
 
-@dataclass(frozen=True, eq=False)
 class Lanes:
     """One LLVM value, scalar or vector, of floats, integers or conditions (i1).
 
     Comparisons are ordered: they are false where an operand is NaN.
     """
 
-    builder: ir.IRBuilder
-    value: ir.Value
+    __slots__ = ("builder", "value")
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder, self.value = builder, value
 
     @property
     def type(self) -> ir.Type:
