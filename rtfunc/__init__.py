@@ -55,6 +55,7 @@ from rtfunc.transforms.vjp import vjp as vjp
 from rtfunc.transforms.vmap import vmap as vmap
 
 if TYPE_CHECKING:
+    from rtfunc import config as config
     from rtfunc import data as data
     from rtfunc import debug as debug
     from rtfunc import interoperation as interoperation
@@ -71,6 +72,7 @@ __version__ = "0.1.0"
 
 # Loaded when first used, to keep `import rtfunc` quick.
 _lazy = {
+    "config": "rtfunc.config",
     "data": "rtfunc.data",
     "debug": "rtfunc.debug",
     "errors": "rtfunc.core.errors",

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import collections
 import os
+import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 #: Results smaller than this come from NumPy's own allocator.
 SMALL_BYTES = 1 << 18
-#: At most this much memory waits for its next use.
+#: At most this much memory waits for its next use; `set_kept_bytes` changes it.
 KEPT_BYTES = 1 << 30
 
 #: Where blocks and parts of arenas begin: multiples of so many bytes.
@@ -52,6 +54,11 @@ class _Blocks:
             self.free.setdefault(size, []).append(block)
             self.free.move_to_end(size)
             self.kept += size
+            self.trim()
+
+    def trim(self) -> None:
+        """Let go of the sizes that were used longest ago, as far as there is too much."""
+        with self.lock:
             while self.kept > KEPT_BYTES:
                 oldest = next(iter(self.free))
                 blocks = self.free[oldest]
@@ -116,6 +123,50 @@ def new_buffer(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     rounded = min(rounded, -(-size // (rounded // 8)) * (rounded // 8)) + ALIGNMENT
     lease = _Lease(_blocks.take(rounded), size)
     return np.asarray(lease).view(dtype).reshape(shape)
+
+
+def get_kept_bytes() -> int:
+    """How much memory may wait for its next use."""
+    return KEPT_BYTES
+
+
+def set_kept_bytes(size: int) -> None:
+    """Keep at most `size` bytes from now on; what is over it goes back to the operating system."""
+    global KEPT_BYTES
+    KEPT_BYTES = size
+    _blocks.trim()
+
+
+def as_type(buffer: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The memory of a contiguous array as one of another type of as many bytes."""
+    if buffer.shape == shape and buffer.dtype == dtype:
+        return buffer
+    return buffer.reshape(-1).view(dtype).reshape(shape)
+
+
+def has_no_other_owner(buffers: Sequence[Any], position: int) -> bool:
+    """Whether the memory of an array may be written to: no array shares it that is not in the list.
+
+    The list has to hold the only reference to the array; the array, or the one that it is a view of, has
+    memory from NumPy or from here.
+    """
+    if sys.implementation.name != "cpython" or type(buffers[position]) is not np.ndarray:
+        return False
+    if not buffers[position].flags.carray:  # contiguous, aligned, writeable
+        return False
+    if sys.getrefcount(buffers[position]) != _REFERENCES:
+        return False
+    base = buffers[position].base
+    if base is None:
+        return True
+    if type(base) is not np.ndarray or not (base.base is None or type(base.base) is _Lease):
+        return False
+    del base
+    return sys.getrefcount(buffers[position].base) == _REFERENCES
+
+
+#: Of an array that only a list refers to, as `has_no_other_owner` counts: the list, and the count's own.
+_REFERENCES = 2
 
 
 def release_memory() -> None:

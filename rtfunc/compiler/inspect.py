@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 from rtfunc.compiler.classify import elementwise_cost
-from rtfunc.compiler.kernel import Kernel, format_kernel
+from rtfunc.compiler.in_place import carried_in_place, touched
+from rtfunc.compiler.kernel import Kernel, format_kernel, names
 from rtfunc.compiler.lowered import Lowered
-from rtfunc.compiler.memory import touched
 from rtfunc.compiler.schedule import Call
 from rtfunc.core.graph import Equation, Variable
 
 
 @dataclasses.dataclass(frozen=True)
 class MemoryAnalysis:
-    """Memory of one call in bytes: what comes in and goes out, constants, and the arena between."""
+    """Memory of one call in bytes: what comes in and goes out, constants, and the arena between.
+
+    `reused` is how much of the outputs takes the place of donated arguments.
+    """
 
     arguments: int
     outputs: int
     constants: int
     arena: int
+    reused: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,15 +45,18 @@ class CostAnalysis:
 
 
 def format_program(lowered: Lowered, indent: str = "") -> str:
-    """All steps of a program as text, with the sub-graphs of loops and branches indented."""
-    names: dict[Variable, str] = {}
+    """All steps of a program as text, with the sub-graphs of loops and branches indented.
+
+    Variables that share memory have one name.
+    """
     lines = []
     program = lowered.program
+    name = names(program.base)
     for number, step in enumerate(program.steps):
         if isinstance(step, Kernel):
-            text = format_kernel(step, names)
+            text = format_kernel(step, name)
         else:
-            text = _format_call(step, names)
+            text = _format_call(step, name, lowered.inner.get(step.equation, []))
         lines += [f"{indent}{line}" for line in f"[{number}] {text}".splitlines()]
         if isinstance(step, Call):
             for part in lowered.inner.get(step.equation, []):
@@ -56,16 +64,16 @@ def format_program(lowered: Lowered, indent: str = "") -> str:
     return "\n".join(lines)
 
 
-def _format_call(call: Call, names: dict[Variable, str]) -> str:
-    def name(variable: Variable) -> str:
-        return names.setdefault(variable, f"v{len(names)}")
-
+def _format_call(call: Call, name: Callable[[Variable], str], inner: list[Lowered]) -> str:
     inputs = ", ".join(
         name(v) + ("" if offset is None else f"[{offset}]") for v, offset in call.operands
     )
     outputs = ", ".join(f"{name(v)}: {v.aval}" for v in call.equation.outputs)
     source = "" if call.equation.source is None else f"  # {call.equation.source.short}"
-    return f"{outputs} = call {call.equation.primitive.name}({inputs}){source}"
+    in_place = carried_in_place(call.equation, inner)
+    updated = [name(v) for v, alone in zip(call.equation.outputs, in_place) if alone]
+    carries = f" carrying {', '.join(updated)} in place" if updated else ""
+    return f"{outputs} = call {call.equation.primitive.name}({inputs}){carries}{source}"
 
 
 def _size(variable: Variable) -> int:
@@ -80,6 +88,7 @@ def memory_analysis(lowered: Lowered, constants: int) -> MemoryAnalysis:
         sum(_size(v) for v in program.outputs),
         constants,
         lowered.plan.size,
+        sum(_size(program.outputs[output]) for output in lowered.overlays),
     )
 
 

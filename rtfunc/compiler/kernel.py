@@ -22,16 +22,15 @@ Depends on `core`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rtfunc.core.graph import Variable
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Affine:
+class Affine(NamedTuple):
     """An integer expression over the axes of a domain: constant + sum of coefficient x index."""
 
     coefficients: tuple[int, ...]
@@ -135,7 +134,7 @@ class Kernel:
         return list(dict.fromkeys(s.variable for s in self.stores))
 
     def __str__(self) -> str:
-        return format_kernel(self, {})
+        return format_kernel(self, names())
 
 
 def _product(sizes: Iterable[int]) -> int:
@@ -145,12 +144,15 @@ def _product(sizes: Iterable[int]) -> int:
     return result
 
 
-def format_kernel(kernel: Kernel, names: dict[Variable, str]) -> str:
-    """The Kernel as text; `names` gives the variables' names."""
+def names(base: Callable[[Variable], Variable] = lambda v: v) -> Callable[[Variable], str]:
+    """A function that names buffers "v0", "v1", ... in the order of its calls: one name for all
+    variables with the same `base`."""
+    found: dict[Variable, str] = {}
+    return lambda variable: found.setdefault(base(variable), f"v{len(found)}")
 
-    def name(variable: Variable) -> str:
-        return names.setdefault(variable, f"v{len(names)}")
 
+def format_kernel(kernel: Kernel, name: Callable[[Variable], str]) -> str:
+    """The Kernel as text, with names for variables."""
     axes = ", ".join(
         f"i{a}<{n}{'*' if r else ''}" for a, (n, r) in enumerate(zip(kernel.domain, kernel.reduced))
     )

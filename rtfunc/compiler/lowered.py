@@ -6,9 +6,16 @@ Depends on `inline`, `schedule`, `memory`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from rtfunc.compiler.graph_passes import has_complex, optimize, without_markers
+from rtfunc.compiler.in_place import (
+    buffer_bytes,
+    carried_in_place,
+    may_overlay,
+    order_readers,
+    share_buffers,
+)
 from rtfunc.compiler.inline import (
     canonical,
     copy_into,
@@ -19,7 +26,7 @@ from rtfunc.compiler.inline import (
 from rtfunc.compiler.joins import join_pads
 from rtfunc.compiler.kernel import Affine
 from rtfunc.compiler.loop_fission import split_loops
-from rtfunc.compiler.memory import Plan, aligned, lifetimes, plan_memory
+from rtfunc.compiler.memory import Plan, aligned, plan_memory
 from rtfunc.compiler.schedule import Call, Program, schedule
 from rtfunc.core.graph import Equation, Graph, Variable, sub_graphs
 
@@ -31,48 +38,89 @@ control_flow = ("scan", "while", "cond")
 class Lowered:
     """A Program with its memory plan, and those of the sub-graphs of its calls.
 
-    Attributes: inner: for each call with sub-graphs, their Lowered forms in the order of the params.
+    Attributes: inner: for each call with sub-graphs, their Lowered forms in the order of the params;
+    overlays: for some outputs, by position, the input that they may be written over.
     """
 
     program: Program
     plan: Plan
     inner: dict[Equation, list[Lowered]]
+    overlays: dict[int, int] = dataclasses.field(default_factory=dict)
 
 
-def lower(graph: Graph, scratch_bytes: Callable[[Call], int] = lambda call: 0) -> Lowered:
+def lower(
+    graph: Graph,
+    scratch_bytes: Callable[[Call], int] = lambda call: 0,
+    donated: Collection[int] = (),
+) -> Lowered:
     """Lower the outermost Graph: its inputs, constants and outputs have memory of their own.
 
-    `scratch_bytes` says how much memory the back end needs for a call while it runs.
+    `scratch_bytes` says how much memory the back end needs for a call while it runs. `donated` are the
+    positions of inputs whose memory the outputs may take.
     """
     graph = optimize(graph)
     if has_complex(graph):
         from rtfunc.compiler.complex_parts import complex_parts
 
         graph = optimize(complex_parts(graph))
-    return _finish(schedule(_prepared(split_loops(inline_calls(graph))), absorbs), scratch_bytes)
+    program = schedule(_prepared(split_loops(inline_calls(graph))), absorbs)
+    lowered = _finish(program, scratch_bytes, [program.inputs[i] for i in donated])
+    lowered.overlays = _overlays(lowered, donated)
+    return lowered
+
+
+def _overlays(lowered: Lowered, donated: Collection[int]) -> dict[int, int]:
+    """Which output takes the memory of which donated input: large ones first, each at most once."""
+    program = lowered.program
+    found: dict[int, int] = {}
+    free = list(donated)
+    order = sorted(range(len(program.outputs)), key=lambda i: -buffer_bytes(program.outputs[i]))
+    for output in order:
+        for operand in free:
+            if may_overlay(lowered, program.outputs[output], program.inputs[operand]):
+                found[output] = operand
+                free.remove(operand)
+                break
+    return found
 
 
 def _prepared(graph: Graph) -> Graph:
     return canonical(join_pads(optimize(without_markers(graph))))
 
 
-def _lower_inner(graph: Graph, scratch_bytes: Callable[[Call], int]) -> Lowered:
+def _lower_inner(
+    graph: Graph, scratch_bytes: Callable[[Call], int], overwritable: Sequence[int]
+) -> Lowered:
     graph = split_loops(inline_calls(graph))
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
     call = Equation(None, (), {}, ())  # type: ignore[arg-type]
     equations, outputs = copy_into(graph, inputs, call)
     fresh = Graph(inputs, tuple(equations), tuple(outputs))
-    return _finish(schedule(_prepared(fresh), absorbs), scratch_bytes)
+    program = schedule(_prepared(fresh), absorbs)
+    return _finish(program, scratch_bytes, [program.inputs[i] for i in overwritable])
 
 
-def _finish(program: Program, scratch_bytes: Callable[[Call], int]) -> Lowered:
+def _overwritable(equation: Equation, graph: Graph) -> range:
+    """Which inputs of a sub-graph its outputs may be written over: not what a loop holds constant."""
+    params = equation.params
+    first = params.get("constants", params.get("body_constants", 0))
+    return range(
+        len(graph.inputs) if graph is params.get("condition") else first, len(graph.inputs)
+    )
+
+
+def _finish(
+    program: Program, scratch_bytes: Callable[[Call], int], overwritable: Collection[Variable]
+) -> Lowered:
     inner: dict[Equation, list[Lowered]] = {}
     for step in program.steps:
         if isinstance(step, Call) and step.equation.primitive.name in control_flow:
             inner[step.equation] = [
-                _lower_inner(g, scratch_bytes) for g in sub_graphs(step.equation)
+                _lower_inner(g, scratch_bytes, _overwritable(step.equation, g))
+                for g in sub_graphs(step.equation)
             ]
-    _write_in_place(program)
+    order_readers(program, overwritable, inner)
+    share_buffers(program, inner)
     fixed = {*program.inputs, *program.constants, *(program.base(v) for v in program.outputs)}
 
     def workspace(call: Call) -> int:
@@ -82,27 +130,6 @@ def _finish(program: Program, scratch_bytes: Callable[[Call], int]) -> Lowered:
 
     plan = plan_memory(program, fixed, workspace)
     return Lowered(program, plan, inner)
-
-
-#: Calls that change a copy of their first operand.
-_updates = ("scatter", "dynamic_update_slice")
-
-
-def _write_in_place(program: Program) -> None:
-    """Let calls that update an operand work on its buffer, where nothing reads it afterwards."""
-    given = {*program.inputs, *program.constants}
-    for number, step in enumerate(program.steps):
-        if not isinstance(step, Call) or step.equation.primitive.name not in _updates:
-            continue
-        (out,) = step.equation.outputs
-        operand, others = program.base(step.operands[0][0]), [v for v, _ in step.operands[1:]]
-        if operand in given or operand in map(program.base, others):
-            continue
-        if program.base(out) is operand or operand in map(program.base, program.outputs):
-            continue
-        last = lifetimes(program)[operand][1]
-        if last == number:
-            program.aliases[operand] = program.base(out)
 
 
 def carry_avals(equation: Equation) -> list:
@@ -122,11 +149,15 @@ def workspace_bytes(call: Call, inner: list[Lowered]) -> int:
 
 
 def workspace_parts(call: Call, inner: list[Lowered]) -> list[int]:
-    """Sizes in bytes of the parts of a call's workspace, in order."""
+    """Sizes in bytes of the parts of a call's workspace, in order.
+
+    They are the arenas, a second buffer for everything that is carried (of no size where a step writes
+    over it), and the flag of a `while`.
+    """
     parts = [aligned(part.plan.size) for part in inner]
-    copies = {"scan": 1, "while": 2}.get(call.equation.primitive.name, 0)
-    for aval in carry_avals(call.equation) * copies:
-        parts.append(aligned(aval.size * aval.dtype.itemsize))
+    in_place = carried_in_place(call.equation, inner)
+    for aval, alone in zip(carry_avals(call.equation), in_place, strict=True):
+        parts.append(0 if alone else aligned(aval.size * aval.dtype.itemsize))
     if call.equation.primitive.name == "while":
         parts.append(aligned(1))
     return parts

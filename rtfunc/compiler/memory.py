@@ -2,22 +2,21 @@
 
 Every variable that is neither argument, constant nor output lives in one arena, between the step
 that writes it and the last that reads it; variables whose lives do not overlap may share memory.
-Depends on `schedule`.
+Depends on `in_place`, `schedule`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from rtfunc.compiler.buffers import ALIGNMENT
-from rtfunc.compiler.kernel import Kernel
+from rtfunc.compiler.in_place import buffer_bytes, lifetimes
 from rtfunc.compiler.schedule import Call, Program
 from rtfunc.core.graph import Variable
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Offsets in bytes into an arena of `size` bytes: variables, and the calls' workspaces."""
 
     size: int
@@ -38,8 +37,7 @@ def plan_memory(
     blocks: list[tuple[int, int, int, object]] = []  # size, first step, last step, what
     for variable, (first, last) in lives.items():
         if variable not in fixed:
-            size = variable.aval.size * variable.aval.dtype.itemsize
-            blocks.append((aligned(size), first, last, variable))
+            blocks.append((aligned(buffer_bytes(variable)), first, last, variable))
     for number, step in enumerate(program.steps):
         if isinstance(step, Call):
             size = workspace_bytes(step)
@@ -70,26 +68,3 @@ def plan_memory(
 def aligned(size: int) -> int:
     """The bytes that a block of `size` bytes takes in an arena."""
     return max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
-
-
-def lifetimes(program: Program) -> dict[Variable, tuple[int, int]]:
-    """For each buffer that a step writes, the first and the last step that touch it."""
-    lives: dict[Variable, tuple[int, int]] = {}
-    for number, step in enumerate(program.steps):
-        for variable in touched(step):
-            base = program.base(variable)
-            first, _ = lives.get(base, (number, number))
-            lives[base] = first, number
-    end = len(program.steps)
-    for variable in program.outputs:
-        base = program.base(variable)
-        if base in lives:
-            lives[base] = lives[base][0], end
-    return lives
-
-
-def touched(step: Kernel | Call) -> list[Variable]:
-    """The variables that a step reads or writes."""
-    if isinstance(step, Kernel):
-        return [*step.reads(), *step.writes()]
-    return [*(v for v, _ in step.operands), *step.equation.outputs]

@@ -15,20 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtfunc.compiler.buffers import ALIGNMENT, SMALL_BYTES, new_buffer
+from rtfunc.compiler.buffers import (
+    ALIGNMENT,
+    SMALL_BYTES,
+    as_type,
+    has_no_other_owner,
+    new_buffer,
+)
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.cpu import library
 from rtfunc.compiler.cpu.entry import make_entry
 from rtfunc.compiler.cpu.machine_code import InvalidModuleError
-from rtfunc.compiler.cpu.target import host
+from rtfunc.compiler.cpu.target import Target, host, known_host, open_llvm
 from rtfunc.compiler.fingerprint import source_fingerprint
 from rtfunc.compiler.graph_key import graph_key
 from rtfunc.compiler.stored_program import StoredProgram
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.core.execution import LayoutError, lay_out
+from rtfunc.core.execution import LayoutError, OutOfMemoryError, lay_out
 from rtfunc.core.graph import Equation, Graph, sub_graphs
 from rtfunc.core.trace import use_trace
 
@@ -61,13 +67,13 @@ class CompileStats:
 class Executable:
     """A compiled Graph: a function from Arrays to Arrays."""
 
-    def __init__(self, graph: Graph):
-        self.graph = graph
-        self._translation: Translation | None = None
+    def __init__(self, graph: Graph, donated: tuple[int, ...] = ()):
+        self.graph, self.donated = graph, donated
         program = self._compiled()
         self.module, self.arena_bytes = program.module, program.arena_bytes
         self._constants = program.constants
         self.hosts = program.hosts
+        self.overlays = program.overlays
         self._outs = [
             (np.empty if a.size * a.dtype.itemsize < SMALL_BYTES else new_buffer, a.shape, a.dtype)
             for a in graph.out_avals
@@ -87,24 +93,43 @@ class Executable:
 
     def _compiled(self) -> StoredProgram:
         """The program, from the disk cache where it has it."""
-        start = time.perf_counter()
         digest = graph_key(self.graph)
-        key = content_key("program", digest or "", host().fingerprint, source_fingerprint())
-        stored = user_cache().get(key) if digest else None
-        if stored is not None:
-            try:
-                program = StoredProgram.load(stored)
-            except InvalidModuleError:
-                user_cache().remove(key)
-            else:
-                link = time.perf_counter() - start
-                self.stats = CompileStats(
-                    0.0, 0.0, 0.0, 0.0, 0.0, link, program.steps, program.kernels, True
-                )
-                return program
-        with library.loading(_likely_libraries(self.graph)):
-            translation = self.translation
-            module = translation.compile()
+        return self._stored(digest) or self._made(digest)
+
+    def _stored(self, digest: str | None) -> StoredProgram | None:
+        """The program of a Graph with this digest in the disk cache."""
+        start = time.perf_counter()
+        target = known_host()
+        if digest is None or target is None:  # LLVM would know the target: nothing is stored yet
+            return None
+        key = _key(digest, self.donated, target)
+        stored = user_cache().get(key)
+        if stored is None:
+            return None
+        try:
+            program = StoredProgram.load(stored)
+        except InvalidModuleError:
+            user_cache().remove(key)
+            return None
+        link = time.perf_counter() - start
+        counts = program.steps, program.kernels
+        self.stats = CompileStats(0.0, 0.0, 0.0, 0.0, 0.0, link, *counts, True)
+        return program
+
+    def _made(self, digest: str | None) -> StoredProgram:
+        """The program, compiled and stored."""
+        from rtfunc.compiler.cpu.crew import Crew
+        from rtfunc.compiler.interpreter import set_for_compiling
+
+        with set_for_compiling(), Crew() as crew:
+            # LLVM and what all programs need are loaded beside the compiler's own modules.
+            crew.add(open_llvm)
+            crew.add(host)
+            crew.add(lambda: library.load("entry"))
+            library.request(crew, _likely_symbols(self.graph))
+            from rtfunc.compiler.translation import compile_program
+
+            translation, module = compile_program(self.graph, crew, self.donated)
         printed, timings = translation.printed, module.timings
         constants = [np.ascontiguousarray(np.asarray(c)) for c in printed.constants]
         program = StoredProgram(
@@ -113,6 +138,7 @@ class Executable:
             printed.arena_bytes,
             translation.steps,
             printed.kernels,
+            list(translation.lowered.overlays.items()),
             printed.hosts,
         )
         self.stats = CompileStats(
@@ -126,16 +152,14 @@ class Executable:
             program.kernels,
             not timings.codegen,
         )
-        if digest and not printed.hosts:
-            user_cache().put(key, program.dump())
+        if digest is not None and not printed.hosts:
+            user_cache().put(_key(digest, self.donated, host()), program.dump())
         return program
 
     @property
     def translation(self) -> Translation:
-        """The steps and the LLVM code of the program; made now if the program came from the cache."""
-        if self._translation is None:
-            self._translation = translate(self.graph)
-        return self._translation
+        """The steps and the LLVM code of the program, made anew: they are large."""
+        return translate(self.graph, self.donated)
 
     def as_text(self, stage: str) -> str:
         """The program as text: its "kernels", "llvm" code or "asm"."""
@@ -165,15 +189,21 @@ class Executable:
             lay_out(args)
         return self.run([a._buffer for a in args])
 
-    def run(self, buffers: Sequence[Any]) -> list[Array]:
+    def run(self, buffers: Sequence[Any], donating: bool = False) -> list[Array]:
         """Run on the buffers of such Arrays.
+
+        Where a call is `donating`, results are written over the buffers of donated arguments to which the
+        list holds the only references.
 
         Raises:
             LayoutError: a buffer is not contiguous, misaligned, or of a subclass of ndarray.
-            MemoryError: there is no memory for the results or for what is computed on the way.
+            OutOfMemoryError: there is no memory for the results or for what is computed on the way.
         """
         try:
-            outs = [make(shape, dtype) for make, shape, dtype in self._outs]
+            if donating:
+                outs = self._outs_over(buffers)
+            else:
+                outs = [make(shape, dtype) for make, shape, dtype in self._outs]
             try:
                 arena = self._arenas.pop()
             except IndexError:
@@ -193,12 +223,24 @@ class Executable:
             raise self._failures.pop(threading.get_ident())
         return list(map(Array, outs, self._weak))
 
-    def _out_of_memory(self) -> MemoryError:
+    def _outs_over(self, buffers: Sequence[Any]) -> list[np.ndarray]:
+        """Memory for the results, that of donated arguments where the plan allows it."""
+        outs: list[Any] = [None] * len(self._outs)
+        for output, operand in self.overlays:
+            if has_no_other_owner(buffers, operand):
+                _, shape, dtype = self._outs[output]
+                outs[output] = as_type(buffers[operand], shape, dtype)
+        return [
+            make(shape, dtype) if out is None else out
+            for out, (make, shape, dtype) in zip(outs, self._outs)
+        ]
+
+    def _out_of_memory(self) -> OutOfMemoryError:
         """What to raise when a call does not get its memory."""
         results = sum(a.size * a.dtype.itemsize for a in self.graph.out_avals)
         types = ", ".join(str(a) for a in self.graph.out_avals[:4])
         more = ", ..." if len(self.graph.out_avals) > 4 else ""
-        return MemoryError(
+        return OutOfMemoryError(
             at_user_line(
                 f"A compiled call needs {results:,} bytes for its results ({types}{more}) and "
                 f"{self.arena_bytes:,} bytes for intermediate values, which this process cannot "
@@ -207,8 +249,12 @@ class Executable:
         )
 
 
-def _likely_libraries(graph: Graph) -> list[str]:
-    """Libraries that take long to compile and that a program will need, by the look of its Graph."""
+def _key(digest: str, donated: tuple[int, ...], target: Target) -> str:
+    return content_key("program", digest, repr(donated), target.fingerprint, source_fingerprint())
+
+
+def _likely_symbols(graph: Graph) -> list[str]:
+    """Routines that take long to compile and that a program will need, by the look of its Graph."""
     found: set[str] = set()
     waiting = [graph]
     while waiting:
@@ -220,8 +266,8 @@ def _likely_libraries(graph: Graph) -> list[str]:
             dtype = equation.inputs[0].aval.dtype
             if dtypes.is_float(dtype):
                 bits = 8 * dtypes.compute_dtype(dtype).itemsize
-                found |= {"rtfunc_product", f"rtfunc_pack_{dtype}", f"rtfunc_transpose_{bits}"}
-    return sorted(found)
+                found |= {f"rtfunc_transpose_{bits}", "rtfunc_product", f"rtfunc_pack_{dtype}"}
+    return sorted(found, reverse=True)
 
 
 def _new_arena(size: int) -> tuple[np.ndarray, int]:
@@ -269,13 +315,13 @@ def _view(address: int, aval: Any) -> np.ndarray:
     return np.frombuffer(memory, np.uint8).view(aval.dtype).reshape(aval.shape)
 
 
-def translate(graph: Graph) -> Translation:
+def translate(graph: Graph, donated: tuple[int, ...]) -> Translation:
     """The Graph as LLVM code. The compiler is imported here: cached programs do without it."""
     from rtfunc.compiler.translation import translate
 
-    return translate(graph)
+    return translate(graph, donated)
 
 
-def compile_graph(graph: Graph) -> Executable:
-    """The native executable of `graph`."""
-    return Executable(graph)
+def compile_graph(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
+    """The native executable of `graph`, which may write results over the inputs at some positions."""
+    return Executable(graph, donated)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,13 +13,12 @@ from rtfunc.core import dtypes
 from rtfunc.core.graph import Equation
 
 
-@dataclasses.dataclass(frozen=True)
-class StoredProgram:
+class StoredProgram(NamedTuple):
     """Machine code, and what it takes to call it.
 
     Attributes: module; constants: arrays that are passed after the inputs; arena_bytes: memory for
-    intermediate results; steps, kernels: how many there are; hosts: equations that Python runs, which
-    are not stored.
+    intermediate results; steps, kernels: how many there are; overlays: pairs of an output and the input
+    that it may be written over, by position; hosts: equations that Python runs, which are not stored.
     """
 
     module: CompiledModule
@@ -27,6 +26,7 @@ class StoredProgram:
     arena_bytes: int
     steps: int
     kernels: int
+    overlays: Sequence[tuple[int, int]] = ()
     hosts: Sequence[Equation] = ()
 
     def dump(self) -> bytes:
@@ -35,6 +35,7 @@ class StoredProgram:
             "arena": self.arena_bytes,
             "steps": self.steps,
             "kernels": self.kernels,
+            "overlays": list(self.overlays),
             "constants": [(str(c.dtype), c.shape) for c in self.constants],
         }
         head = json.dumps(header).encode()
@@ -57,6 +58,7 @@ class StoredProgram:
                 )
                 start = end
             counts = header["arena"], header["steps"], header["kernels"]
+            overlays = [(out, operand) for out, operand in header["overlays"]]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidModuleError(f"a damaged program: {error}") from error
-        return StoredProgram(load_module(data[start:]), constants, *counts)
+        return StoredProgram(load_module(data[start:]), constants, *counts, overlays)

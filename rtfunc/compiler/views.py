@@ -8,10 +8,9 @@ affine. Depends on `kernel`.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtfunc.compiler.kernel import Affine
 from rtfunc.core.graph import Atom, Equation
@@ -136,8 +135,7 @@ def _range(coefficients: Sequence[int], domain: Sequence[int]) -> tuple[int, int
     return sum(e for e in ends if e < 0), sum(e for e in ends if e > 0)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class GatherPlan:
+class GatherPlan(NamedTuple):
     """How a gather or dynamic slice reads its operand at a point of the domain.
 
     Attributes: within: the static part of the index on each axis of the operand; starts: for each axis

@@ -24,14 +24,19 @@ from rtfunc.core.staging import trace_to_graph
 
 Executable: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 
-#: For each backend, what makes the executable of a Graph.
-executors: dict[str, Callable[[Graph], Executable]] = {}
+#: For each backend, what makes the executable of a Graph; where some of its inputs are donated, their
+#: positions are a second argument.
+executors: dict[str, Callable[..., Executable]] = {}
 
 _default = "reference"
 
 
 class LayoutError(Exception):
     """An executable that wants its buffers contiguous and aligned got one that is not."""
+
+
+class OutOfMemoryError(MemoryError):
+    """There was no memory to start a call with."""
 
 
 def lay_out(arrays: Sequence[Array]) -> None:
@@ -82,13 +87,19 @@ def _known(name: str) -> str:
     return name
 
 
-def executor_of(graph: Graph, backend: str | None = None) -> Executable:
-    """The executable of `graph` for `backend` (the default one if None), made on first use."""
+def executor_of(
+    graph: Graph, backend: str | None = None, donated: tuple[int, ...] = ()
+) -> Executable:
+    """The executable of `graph` for `backend` (the default one if None), made on first use.
+
+    `donated` are the positions of inputs whose memory a call may use for results.
+    """
     name = backend or default_backend()
-    key = (executor_of, name)
+    key = (executor_of, name, donated)
     executable = graph.derived.get(key)
     if executable is None:
-        graph.derived[key] = executable = executors[_known(name)](graph)
+        make = executors[_known(name)]
+        graph.derived[key] = executable = make(graph, donated) if donated else make(graph)
     return executable
 
 
@@ -108,7 +119,7 @@ def run_equation(primitive: Primitive, buffers: Sequence[Any], params: dict[str,
     return [out._buffer for out in executor_of(graph)([Array(b) for b in buffers])]
 
 
-def _reference(graph: Graph) -> Executable:
+def _reference(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
     def run(args: Sequence[Array]) -> list[Array]:
         outer = _choice.backend
         _choice.backend = "reference"  # loops and calls inside the Graph run in Python too

@@ -23,13 +23,20 @@ from rtfunc.core.errors import (
     UnsupportedError,
     at_user_line,
 )
-from rtfunc.core.execution import LayoutError, default_backend, executor_of, lay_out
+from rtfunc.core.execution import (
+    LayoutError,
+    OutOfMemoryError,
+    default_backend,
+    executor_of,
+    lay_out,
+)
 from rtfunc.core.graph import Graph
 from rtfunc.core.interning import distinct
 from rtfunc.core.trace import Tracer, context
 from rtfunc.ops.call import jit_call
 from rtfunc.transforms.arguments import (
     argument_arrays,
+    argument_path,
     as_numbers,
     check_callable,
     function_name,
@@ -42,21 +49,88 @@ from rtfunc.transforms.stage import Staged, argument_avals, stage_function
 class _Entry:
     """What is kept for one signature: the staged function, and its executable once it is needed."""
 
-    __slots__ = ("_executable", "graph", "staged")
+    __slots__ = ("_executable", "donated", "graph", "staged")
 
-    def __init__(self, staged: Staged):
+    def __init__(self, staged: Staged, donated: Sequence[int]):
         self.staged = staged
+        self.donated = tuple(donated)
         self.graph: Graph = optimize(staged.graph)
         self._executable: dict[str, Callable[[Sequence[Any]], list[Any]]] = {}
 
-    def executable(self, backend: str) -> Callable[[Sequence[Any]], list[Any]]:
+    def executable(self, backend: str) -> Any:
         if backend not in self._executable:
-            self._executable[backend] = executor_of(self.graph, backend)
+            count = len(self.staged.captured)
+            donated = tuple(count + i for i in self.donated)
+            self._executable[backend] = executor_of(self.graph, backend, donated)
         return self._executable[backend]
+
+    def run(self, backend: str, arrays: Sequence[Array], donation: _Donation | None) -> list[Any]:
+        """The outputs for flat arguments."""
+        executable, captured = self.executable(backend), self.staged.captured
+        if donation is None:
+            return executable([*captured, *arrays])
+        if not hasattr(executable, "overlays"):
+            outs = executable([*captured, *arrays])
+            kept = {id(out) for out in outs}
+            for i, gone in donation.marks:
+                if id(arrays[i]) not in kept:
+                    arrays[i]._buffer = gone
+            return outs
+        every = [*captured, *arrays]
+        try:
+            return donation.run(executable, arrays, [a._buffer for a in every], len(captured))
+        except LayoutError:
+            lay_out(every)
+        return donation.run(executable, arrays, [a._buffer for a in every], len(captured))
 
     def valid(self) -> bool:
         """False once a tracer that the function closes over has ended."""
         return all(not isinstance(c, Tracer) or c._trace.alive for c in self.staged.captured)
+
+
+class _Donation:
+    """What a call gives away: arguments whose memory its results may take.
+
+    Attributes: marks: for each donated leaf that is an Array of the caller, its number, and what takes the
+    place of its buffer.
+    """
+
+    __slots__ = ("marks",)
+
+    def __init__(self, call: str, donated: Sequence[int], leaves: Sequence[Any]):
+        self.marks = [
+            (i, DonatedBuffer(call, leaves[i].aval))
+            for i in donated
+            if isinstance(leaves[i], Array) and not isinstance(leaves[i], Tracer)
+        ]
+
+    def kept_elsewhere(self, leaves: Sequence[Any]) -> tuple[int, int] | None:
+        """Numbers of the same leaf, as one that is donated and as one that is not."""
+        if len(set(map(id, leaves))) == len(leaves):
+            return None
+        donated = {id(leaves[i]): i for i, _ in self.marks}
+        given = {i for i, _ in self.marks}
+        for other, leaf in enumerate(leaves):
+            if other not in given and id(leaf) in donated:
+                return donated[id(leaf)], other
+        return None
+
+    def run(
+        self, executable: Any, arrays: Sequence[Any], buffers: list[Any], start: int
+    ) -> list[Any]:
+        """Run compiled code on `buffers`, which from `start` on are those of `arrays`.
+
+        The donated Arrays lose their buffers first, so that the list holds the only references to them;
+        they get them back if the call cannot start.
+        """
+        for i, gone in self.marks:
+            arrays[i]._buffer = gone
+        try:
+            return executable.run(buffers, donating=True)
+        except (LayoutError, OutOfMemoryError):
+            for i, _ in self.marks:
+                arrays[i]._buffer = buffers[start + i]
+            raise
 
 
 class Jitted:
@@ -95,12 +169,12 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run on arguments; staged and compiled when their signature is new."""
-        if context.trace is None and not (kwargs or self._static or self._donates):
+        if context.trace is None and not (kwargs or self._static):
             quick = self._quick_call(args)
             if quick is not None:
-                executable, out_tree, operands = quick
+                run, out_tree, operands = quick
                 try:
-                    return out_tree.unflatten(executable(operands))
+                    return out_tree.unflatten(run(operands))
                 except LayoutError:
                     lay_out(self._leaves(args)[0])
                 return self(*args)
@@ -109,14 +183,13 @@ class Jitted:
         # Compiled code writes its results to memory of their own; the others' may be views.
         arrays = self._arrays(leaves, args, kwargs, own=backend != "native")
         entry = self._entry(treedef, static, [x.aval for x in arrays], args, kwargs)
-        operands = [*entry.staged.captured, *arrays]
         if context.trace is not None:
             name = function_name(self.function)
+            operands = [*entry.staged.captured, *arrays]
             outs = jit_call(entry.graph, operands, name=name, backend=self.backend)
         else:
-            outs = entry.executable(backend)(operands)
-            if self._donates:
-                self._mark_donated(args, kwargs, outs)
+            donation = self._donation(entry, leaves, args, kwargs)
+            outs = entry.run(backend, arrays, donation)
         return entry.staged.result(outs)
 
     def _quick_call(self, args: Any) -> tuple[Any, Any, Sequence[Any]] | None:
@@ -151,8 +224,14 @@ class Jitted:
             if found is None:
                 return None
             self._last = key, found
-        executable, out_tree, captured = found
-        return executable, out_tree, [*captured, *buffers] if captured else buffers
+        run, out_tree, captured, donation = found
+        if captured:
+            buffers = [*captured, *buffers]
+        if donation is None:
+            return run, out_tree, buffers
+        self._check_donation(donation, leaves, args, {})
+        start = len(captured)
+        return lambda given: donation.run(run, leaves, given, start), out_tree, buffers
 
     def _leaves(self, args: Any) -> tuple[list[Any], Any]:
         """`pytree.flatten`, much faster for a tree of the structure seen last."""
@@ -184,8 +263,13 @@ class Jitted:
         if any(isinstance(c, Tracer) for c in captured):
             return None
         lay_out(captured)
-        run = entry.executable(backend).run  # type: ignore[attr-defined]
-        found = run, entry.staged.out_tree, [c._buffer for c in captured]
+        run: Any = entry.executable(backend)
+        donation = None
+        if entry.donated:
+            donation = _Donation(repr(self), entry.donated, leaves)
+        else:
+            run = run.run
+        found = run, entry.staged.out_tree, [c._buffer for c in captured], donation
         self._quick[hashed] = found
         return found
 
@@ -241,7 +325,8 @@ class Jitted:
         entry = self._cache.get(key)
         if entry is None or not entry.valid():
             function = self._with_static(args, kwargs)
-            entry = _Entry(stage_function("jit", function, treedef, avals))
+            donated = self._donated_leaves(args, kwargs) if self._donates else ()
+            entry = _Entry(stage_function("jit", function, treedef, avals), donated)
             self._cache[key] = entry
         return entry
 
@@ -261,13 +346,39 @@ class Jitted:
 
         return partial
 
-    def _mark_donated(self, args: Any, kwargs: Any, outs: Sequence[Any]) -> None:
-        kept = {id(o) for o in outs}
-        donated = [args[n] for n in given_positions(self.donate_argnums, len(args))]
-        donated += [kwargs[n] for n in self.donate_argnames if n in kwargs]
-        for leaf in pytree.leaves(donated):
-            if isinstance(leaf, Array) and not isinstance(leaf, Tracer) and id(leaf) not in kept:
-                leaf._buffer = DonatedBuffer(repr(self), leaf.aval)
+    def _donation(self, entry: _Entry, leaves: Any, args: Any, kwargs: Any) -> _Donation | None:
+        if not entry.donated:
+            return None
+        donation = _Donation(repr(self), entry.donated, leaves)
+        self._check_donation(donation, leaves, args, kwargs)
+        return donation
+
+    def _check_donation(self, donation: _Donation, leaves: Any, args: Any, kwargs: Any) -> None:
+        """Raise `ArgumentError` where an Array is donated, and passed as what is not."""
+        twice = donation.kept_elsewhere(leaves)
+        if twice is None:
+            return
+        positions, named = self._dynamic_names(args, kwargs)
+        one, other = (argument_path(args, positions, i, named) for i in twice)
+        raise ArgumentError(
+            at_user_line(
+                f"{self!r}: {one}, of type {leaves[twice[0]].aval}, is donated, and the same Array "
+                f"is {other}, which is not. Results may be written over a donated Array during the "
+                "call: pass a copy of it, or donate neither."
+            )
+        )
+
+    def _donated_leaves(self, args: Any, kwargs: Any) -> list[int]:
+        """Which of the flat traced arguments are donated."""
+        positions, named = self._dynamic_names(args, kwargs)
+        given = set(given_positions(self.donate_argnums, len(args)))
+        marks: list[bool] = []
+        for i in positions:
+            marks += [i in given] * pytree.structure(args[i]).num_leaves
+        for name in sorted(named):
+            donated = name in self.donate_argnames
+            marks += [donated] * pytree.structure(named[name]).num_leaves
+        return [i for i, donated in enumerate(marks) if donated]
 
     def trace(self, *args: Any, **kwargs: Any) -> Graph:
         """The optimised Graph for arguments (arrays or `ShapeDtypeStruct`s) like these."""
@@ -389,10 +500,10 @@ class Compiled:
                     f"in {lowered._treedef}, but was called with {[str(a) for a in avals]} in {treedef}."
                 )
             )
-        outs = self._executable([*lowered._entry.staged.captured, *arrays])
-        if jitted._donates:
-            jitted._mark_donated(args, kwargs, outs)
-        return lowered._entry.staged.result(outs)
+        entry = lowered._entry
+        donation = jitted._donation(entry, leaves, args, kwargs)
+        outs = entry.run(jitted.backend or default_backend(), arrays, donation)
+        return entry.staged.result(outs)
 
 
 def _as_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -415,8 +526,10 @@ def jit(
       static_argnums, static_argnames: arguments that are hashable Python values, not arrays; the
         function is staged again for every new value.
       donate_argnums, donate_argnames: arguments whose buffers may be reused for the results; the donated
-        Arrays raise on later use. Their memory is free for others when the call returns: results are
-        never written over an argument during a call, a large result of a later call takes the block.
+        Arrays raise on later use. A result that is made of a donated argument element by element, or when
+        nothing reads that argument any more, is written over it, unless a NumPy view or another Array
+        shares its memory. A step `params, state = step(params, state, batch)` that donates both needs
+        no new memory. What is not written over is free for results of later calls.
       backend: "reference" runs the eager kernels one by one; the default is the fastest there is.
 
     Usable as a decorator with and without arguments. Values that the function closes over become

@@ -48,7 +48,7 @@ define ptr @place() { ret ptr @by_table }
 
 @pytest.fixture(scope="module")
 def data():
-    return engine.compile_module(SOURCE).object_code
+    return engine.compile_module(SOURCE).objects[0].data
 
 
 @pytest.fixture

@@ -401,6 +401,81 @@ def test_a_donated_argument_that_is_returned(backend):
     np.testing.assert_array_equal(y, [0.0, 1.0, 2.0])
 
 
+def test_results_are_written_over_donated_arguments():
+    @rf.jit(donate_argnums=(0, 1))
+    def step(params, moments, gradients):
+        moments = rf.tree.map(lambda m, g: 0.9 * m + g, moments, gradients)
+        return rf.tree.map(lambda p, m: p - 0.1 * m, params, moments), moments
+
+    def addresses(tree):
+        return [leaf._buffer.ctypes.data for leaf in rf.tree.leaves(tree)]
+
+    params = {"w": rnp.ones((300, 300)), "b": rnp.zeros(300)}
+    moments, gradients = (rf.tree.map(lambda x: x * 0 + n, params) for n in (0.0, 1.0))
+    places = addresses((params, moments))
+    for _ in range(3):
+        params, moments = step(params, moments, gradients)
+        assert addresses((params, moments)) == places
+    # Three steps of momentum 0.9 with rate 0.1 and gradients of 1: 0.1 (1 + 1.9 + 2.71).
+    np.testing.assert_allclose(params["w"], 1 - 0.561, rtol=1e-6)
+    compiled = step.lower(params, moments, gradients).compile()
+    assert compiled.memory_analysis().reused == compiled.memory_analysis().outputs
+    new = compiled(params, moments, gradients)
+    assert addresses(new) == places
+    with pytest.raises(errors.DonatedArrayError):
+        np.asarray(params["w"])
+
+
+def test_an_array_that_is_donated_and_kept_in_the_same_call(backend):
+    f = rf.jit(lambda p, q, *, x: {"r": p["w"] + q + x}, donate_argnums=0)
+    a = rnp.ones(3)
+    message = "argument 0['w'], of type float32[3], is donated, and the same Array is argument "
+    with raises(errors.ArgumentError, message + "1, which is not", "pass a copy"):
+        f({"w": a}, a, x=1.0)
+    with raises(errors.ArgumentError, message + "'x', which is not"):
+        f({"w": a}, 1.0, x=a)
+    g = rf.jit(lambda p, q: p - q, donate_argnums=(0, 1))
+    np.testing.assert_array_equal(g(a, a), [0.0] * 3)  # nobody is left to see it
+    with pytest.raises(errors.DonatedArrayError):
+        np.asarray(a)
+
+
+def test_donated_memory_that_others_see_is_not_written_to():
+    f = rf.jit(lambda x: x * 2, donate_argnums=0)
+    for make in (
+        np.asarray,
+        lambda x: memoryview(np.asarray(x)),
+        np.from_dlpack,
+        lambda x: rf.jit(lambda x: x)(x),
+    ):
+        x = f(rnp.ones(8))
+        seen = make(x)
+        y = f(x)
+        np.testing.assert_array_equal(np.asarray(seen), [2.0] * 8)
+        np.testing.assert_array_equal(y, [4.0] * 8)
+    x = rnp.ones(8)
+    turned = x.reshape(2, 4)  # an Array that may share memory
+    f(x)
+    np.testing.assert_array_equal(turned, np.ones((2, 4)))
+
+
+def test_donated_arguments_come_back_where_there_is_no_memory():
+    f = rf.jit(lambda x: (x + 1, rnp.broadcast_to(x, (2**31, 2**31, 3)) + 1), donate_argnums=0)
+    x = rnp.arange(3.0)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            f(x)
+        np.testing.assert_array_equal(x, [0.0, 1.0, 2.0])
+
+
+def test_donated_arguments_that_are_views_are_laid_out():
+    f = rf.jit(lambda x: x + 1, donate_argnums=0)
+    weights = rnp.arange(6.0).reshape(2, 3)
+    for _ in range(2):
+        np.testing.assert_array_equal(f(weights.T), np.arange(6.0).reshape(2, 3).T + 1)
+    np.testing.assert_array_equal(weights, np.arange(6.0).reshape(2, 3))
+
+
 # Ahead of time
 
 

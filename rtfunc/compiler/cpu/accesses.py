@@ -6,8 +6,8 @@ kernels builds on. Depends on `scalars`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -25,8 +25,7 @@ from rtfunc.compiler.cpu.scalars import (
 from rtfunc.core import dtypes
 
 
-@dataclasses.dataclass(slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of the vectorised axis: `count` vectors from `start`, the last with `tail` lanes.
 
     `tail` is 0 where the last vector is full.

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from llvmlite import ir
 
@@ -319,7 +318,7 @@ class _Convolution:
         known = list(axes)
         source, target, *firsts = function.args
         for i, first in zip(moving, firsts):
-            known[i] = replace(known[i], first=first)
+            known[i] = known[i]._replace(first=first)
         emit_slab(inner, source, target, known, strides, self.plan.dtype)
         inner.b.ret_void()
         code.b.call(function, [lhs, slab, *(code.value(axes[i].first) for i in moving)])

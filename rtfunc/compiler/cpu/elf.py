@@ -16,7 +16,8 @@ import mmap
 import platform
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -59,19 +60,19 @@ class LinkedObject:
         addresses: of the functions that it exports.
     """
 
-    def __init__(self, data: bytes) -> None:
-        """Link `data`.
+    def __init__(self, data: bytes, known: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Link `data`, with the addresses of symbols that are `known` beside those of `symbols`.
 
         Raises:
             UnresolvedSymbolError: it refers to a symbol that is not defined.
             UnknownObjectError: it is no object file that this linker understands.
         """
         try:
-            self._link(data)
+            self._link(data, known)
         except (struct.error, ValueError, IndexError, KeyError, OverflowError) as error:
             raise UnknownObjectError(f"an object file that cannot be read: {error}") from error
 
-    def _link(self, data: bytes) -> None:
+    def _link(self, data: bytes, known: Mapping[str, int]) -> None:
         if data[:6] != b"\x7fELF\x02\x01" or struct.unpack_from("<H", data, 18)[0] != _X86_64:
             raise ValueError("not an ELF file for x86-64")
         (table,) = struct.unpack_from("<Q", data, 40)
@@ -142,7 +143,8 @@ class LinkedObject:
             stub, entry = stubs + _STUB_SIZE * i, table_at + 8 * i
             entry_of[symbol] = base + entry
             if not symbols[symbol]["section"]:
-                values[symbol] = require(text(names_at + int(symbols[symbol]["name"])))
+                name = text(names_at + int(symbols[symbol]["name"]))
+                values[symbol] = known.get(name) or require(name)
                 stub_of[symbol] = base + stub
             address = int(values[symbol])
             memory[stub : stub + 14] = _STUB + struct.pack("<Q", address)

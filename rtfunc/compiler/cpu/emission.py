@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -29,8 +28,7 @@ BODY = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
 """Type of a chunk body of the pool: context, begin, end, worker."""
 
 
-@dataclass(frozen=True)
-class Emitted:
+class Emitted(NamedTuple):
     """A template in a module.
 
     Attributes:
@@ -393,21 +391,26 @@ class Code:
         """The chosen lanes of x followed by y."""
         return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(i32, len(lanes)), list(lanes)))
 
-    def transpose(self, rows: Sequence[ir.Value]) -> list[ir.Value]:
+    def transpose(self, rows: Sequence[ir.Value], together: int = 1) -> list[ir.Value]:
         """Columns of a matrix of which a power of 2 of rows are given as vectors.
 
         With as many rows as lanes there is a column a result; with fewer, several columns stand one
         after the other in each result. Each of the log2(rows) stages turns the bits of the position
-        (row, lane) by one, until lanes stand before rows.
+        (row, lane) by one, until lanes stand before rows. So many neighbouring lanes as stay `together`
+        count as one.
         """
         found = list(rows)
-        count, lanes = len(found), found[0].type.count
+        count, lanes = len(found), found[0].type.count // together
         low = [j // 2 + lanes * (j % 2) for j in range(lanes)]
         high = [j + lanes // 2 for j in low]
+
+        def all_of(places: list[int]) -> list[int]:
+            return [place * together + i for place in places for i in range(together)]
+
         for _ in range(count.bit_length() - 1):
             mixed = []
             for x, y in zip(found[: count // 2], found[count // 2 :]):
-                mixed += [self.shuffle(x, y, low), self.shuffle(x, y, high)]
+                mixed += [self.shuffle(x, y, all_of(low)), self.shuffle(x, y, all_of(high))]
             found = mixed
         return found
 

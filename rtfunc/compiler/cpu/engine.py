@@ -2,15 +2,15 @@
 
 A module goes through four timed stages: parse, passes, codegen (to an object file in memory) and
 link (`machine_code`). Code is position independent in the small code model: constants are read relative
-to the program counter, and calls that leave the module go through stubs made by the linker.
+to the program counter, and calls that leave the module go through stubs made by the linker. Threads compile
+side by side: each works with LLVM objects of its own.
 
-Depends on llvmlite, `machine_code`, `target`.
+Depends on llvmlite, `llvm`, `machine_code`, `target`.
 """
 
 from __future__ import annotations
 
 import functools
-import threading
 import time
 from collections.abc import Sequence
 
@@ -18,7 +18,14 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from rtfunc.compiler.cache import DiskCache, content_key, user_cache
-from rtfunc.compiler.cpu.machine_code import CompiledModule, InvalidModuleError, Timings, cached
+from rtfunc.compiler.cpu.llvm import LLVMError, Module
+from rtfunc.compiler.cpu.machine_code import (
+    CompiledModule,
+    InvalidModuleError,
+    ObjectCode,
+    Timings,
+    cached,
+)
 from rtfunc.compiler.cpu.symbols import require
 from rtfunc.compiler.cpu.target import Target, host
 
@@ -38,10 +45,6 @@ interleaving and SLP.
 llvmlite does not free the pass managers of the four built-in ones wholly: each such compilation
 leaves some 50 kB behind. `"none"`, `"lean"` and lists of passes leave nothing.
 """
-
-_RUNS_PER_BUILDER = 64
-_managers: dict[tuple[str, ...], tuple[llvm.PassBuilder, llvm.ModulePassManager, int]] = {}
-_managers_lock = threading.Lock()
 
 
 def describe_host() -> Target:
@@ -77,27 +80,35 @@ def compile_module(
         UnresolvedSymbolError: the IR declares a function that is nowhere defined.
         ValueError: `optimize` is neither a known name nor a list of known passes.
     """
+    return CompiledModule([compile_object(ir, optimize=optimize, codegen=codegen)])
+
+
+def compile_object(
+    ir: object, *, optimize: str | Sequence[str] = "lean", codegen: int = 2
+) -> ObjectCode:
+    """The object file of `compile_module`, which is neither linked nor loaded."""
     text = str(ir)
     pipeline = optimize if isinstance(optimize, str) else tuple(optimize)
-    # A context a module: LLVM frees constants, types and metadata with their context alone.
-    context = llvm.create_context()
     started = time.perf_counter()
-    module = _parse(text, context)
-    functions, imports = _interface(module)
-    parsed = time.perf_counter()
-    _run_passes(module, pipeline)
-    optimized = time.perf_counter()
-    object_code = _target_machine(codegen).emit_object(module)
-    emitted = time.perf_counter()
+    with _parsed(text) as module:
+        functions, imports = module.interface()
+        parsed = time.perf_counter()
+        tools = _tools.pop() if _tools else _Tools()
+        tools.run_passes(module, pipeline)
+        optimized = time.perf_counter()
+        code = module.emit(tools.machine(codegen))
+        emitted = time.perf_counter()
+        _tools.append(tools)
     timings = Timings(parsed - started, optimized - parsed, emitted - optimized)
-    return CompiledModule(object_code, functions, imports, timings)
+    return ObjectCode(code, functions, imports, timings)
 
 
 def assembly(ir: object) -> str:
     """Assembly text of a module."""
-    module = _parse(str(ir), llvm.create_context())
-    _run_passes(module, "lean")
-    return _target_machine().emit_assembly(module)
+    with _parsed(str(ir)) as module:
+        tools = _Tools()
+        tools.run_passes(module, "lean")
+        return module.emit(tools.machine(2), assembly=True).decode()
 
 
 def compile_cached(
@@ -123,25 +134,39 @@ def _initialize() -> None:
     llvm.initialize_native_asmprinter()
 
 
-@functools.cache
-def _target_machine(codegen: int = 2) -> llvm.TargetMachine:
+def _new_machine(codegen: int) -> llvm.TargetMachine:
     target = host()
     return llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu, features=target.features, opt=codegen, reloc="pic", codemodel="small"
     )
 
 
-def link(
-    object_code: bytes, functions: Sequence[str], imports: Sequence[str]
-) -> tuple[llvm.ExecutionEngine, dict[str, int]]:
-    """Link an object file with LLVM: what holds the code, and the addresses of its functions."""
+@functools.cache
+def _layout() -> str:
+    return str(_new_machine(2).target_data)
+
+
+def _parsed(text: str) -> Module:
     _initialize()
-    for name in imports:
-        llvm.add_symbol(name, require(name))
+    try:
+        return Module(text, host().triple, _layout())
+    except LLVMError as error:
+        raise InvalidModuleError(str(error)) from error
+
+
+def link(objects: Sequence[ObjectCode]) -> tuple[llvm.ExecutionEngine, dict[str, int]]:
+    """Link object files with LLVM: what holds the code, and the addresses of their functions."""
+    _initialize()
+    defined = {name for code in objects for name in code.functions}
+    for code in objects:
+        for name in code.imports:
+            if name not in defined:
+                llvm.add_symbol(name, require(name))
     engine = _new_linker()
-    engine.add_object_file(llvm.ObjectFileRef.from_data(object_code))
+    for code in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code.data))
     engine.finalize_object()
-    return engine, {name: engine.get_function_address(name) for name in functions}
+    return engine, {name: engine.get_function_address(name) for name in sorted(defined)}
 
 
 def _new_linker() -> llvm.ExecutionEngine:
@@ -152,69 +177,63 @@ def _new_linker() -> llvm.ExecutionEngine:
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
 
-def _parse(text: str, context: llvm.ContextRef) -> llvm.ModuleRef:
-    _initialize()
-    try:
-        module = llvm.parse_assembly(text, context)
-        module.verify()
-    except RuntimeError as error:
-        raise InvalidModuleError(str(error).strip()) from error
-    module.triple = host().triple
-    module.data_layout = str(_target_machine().target_data)
-    return module
+class _Tools:
+    """What a thread needs to make code, and no two may use at once: target machines and passes.
 
-
-def _interface(module: llvm.ModuleRef) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the exported functions, and of what must come from outside."""
-    functions, imports = [], []
-    for function in module.functions:
-        name = function.name
-        if function.is_declaration:
-            if not name.startswith("llvm."):
-                imports.append(name)
-        elif function.linkage == llvm.Linkage.external:
-            functions.append(name)
-    imports += [variable.name for variable in module.global_variables if variable.is_declaration]
-    return tuple(functions), tuple(imports)
-
-
-def _run_passes(module: llvm.ModuleRef, optimize: str | tuple[str, ...]) -> None:
-    if optimize == "none":
-        return
-    if isinstance(optimize, tuple) or optimize == "lean":
-        _run_listed_passes(module, LEAN if optimize == "lean" else optimize)
-        return
-    if optimize not in PIPELINES:
-        raise ValueError(f"optimize must be one of {PIPELINES} or a list of passes: {optimize!r}")
-    vectorize = optimize == "vectorize"
-    options = llvm.create_pipeline_tuning_options(2 if vectorize else int(optimize[1]))
-    options.loop_vectorization = vectorize
-    options.loop_interleaving = vectorize
-    options.slp_vectorization = vectorize
-    builder = llvm.create_pass_builder(_target_machine(), options)
-    builder.getModulePassManager().run(module, builder)
-
-
-def _run_listed_passes(module: llvm.ModuleRef, passes: tuple[str, ...]) -> None:
-    """Run function passes by name, through a pass manager that is kept for the next module.
-
-    A pass builder and its manager leave about 5 kB behind when they go, and a builder grows a
-    little at every run: one of them serves `_RUNS_PER_BUILDER` modules, which makes both
-    negligible.
+    A pass builder and its manager leave about 5 kB behind when they go, and a builder grows a little at
+    every run: one of them serves `_RUNS_PER_BUILDER` modules, which makes both negligible.
     """
-    with _managers_lock:
-        builder, manager, runs = _managers.pop(passes, None) or (*_new_manager(passes), 0)
-        manager.run(module, builder)
-        if runs + 1 < _RUNS_PER_BUILDER:
-            _managers[passes] = (builder, manager, runs + 1)
+
+    def __init__(self) -> None:
+        self._machines: dict[int, llvm.TargetMachine] = {}
+        self._managers: dict[tuple[str, ...], _Manager] = {}
+
+    def machine(self, codegen: int) -> llvm.TargetMachine:
+        """The target machine that generates code at this level."""
+        if codegen not in self._machines:
+            self._machines[codegen] = _new_machine(codegen)
+        return self._machines[codegen]
+
+    def run_passes(self, module: Module, optimize: str | tuple[str, ...]) -> None:
+        """Run a pipeline, by name, or listed passes."""
+        if optimize == "none":
+            return
+        if isinstance(optimize, tuple) or optimize == "lean":
+            passes = LEAN if optimize == "lean" else tuple(optimize)
+            manager = self._managers.pop(passes, None) or _Manager(self.machine(2), passes)
+            module.run(manager.passes, manager.builder)
+            manager.runs += 1
+            if manager.runs < _RUNS_PER_BUILDER:
+                self._managers[passes] = manager
+            return
+        if optimize not in PIPELINES:
+            raise ValueError(
+                f"optimize must be one of {PIPELINES} or a list of passes: {optimize!r}"
+            )
+        vectorize = optimize == "vectorize"
+        options = llvm.create_pipeline_tuning_options(2 if vectorize else int(optimize[1]))
+        options.loop_vectorization = vectorize
+        options.loop_interleaving = vectorize
+        options.slp_vectorization = vectorize
+        builder = llvm.create_pass_builder(self.machine(2), options)
+        module.run(builder.getModulePassManager(), builder)
 
 
-def _new_manager(passes: tuple[str, ...]) -> tuple[llvm.PassBuilder, llvm.ModulePassManager]:
-    builder = llvm.create_pass_builder(_target_machine(), llvm.create_pipeline_tuning_options(2))
-    manager = llvm.create_new_module_pass_manager()
-    for name in passes:
-        add = getattr(manager, f"add_{name}_pass", None)
-        if add is None:
-            raise ValueError(f"llvmlite has no pass {name!r}")
-        add()
-    return builder, manager
+_RUNS_PER_BUILDER = 64
+#: Tools that no thread has in use.
+_tools: list[_Tools] = []
+
+
+class _Manager:
+    """A pass manager with its builder."""
+
+    def __init__(self, machine: llvm.TargetMachine, passes: tuple[str, ...]):
+        options = llvm.create_pipeline_tuning_options(2)
+        self.builder = llvm.create_pass_builder(machine, options)
+        self.passes = llvm.create_new_module_pass_manager()
+        self.runs = 0
+        for name in passes:
+            add = getattr(self.passes, f"add_{name}_pass", None)
+            if add is None:
+                raise ValueError(f"llvmlite has no pass {name!r}")
+            add()

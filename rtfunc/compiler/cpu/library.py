@@ -7,17 +7,20 @@ has to be compiled.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.cpu.machine_code import CompiledModule, cached
 from rtfunc.compiler.cpu.target import host
 from rtfunc.compiler.fingerprint import source_fingerprint
+
+if TYPE_CHECKING:
+    from rtfunc.compiler.cpu.crew import Crew
 
 #: Symbols that begin so, the library that defines them (None: one for each symbol), and the module whose
 #: `routines(library)` prints it.
@@ -33,6 +36,8 @@ _PRINTERS = {"pool": "threads_ir", "entry": "entry"}
 #: Libraries that hand out work rather than do it: compiling them quickly matters more than their code.
 _CONTROL = ("pool", "entry", "rtfunc_product")
 _locks: dict[str, threading.RLock] = {}
+#: Libraries that a crew has been asked for.
+_requested: set[str] = set()
 
 if hasattr(os, "register_at_fork"):
     # In a child, the threads that held these are gone.
@@ -46,28 +51,25 @@ def load(library: str) -> CompiledModule:
         return _load(library)
 
 
-@contextlib.contextmanager
-def loading(libraries: Sequence[str]) -> Iterator[None]:
-    """Load libraries in a thread of their own during the block.
+def request(crew: Crew, symbols: Iterable[str]) -> None:
+    """Have the crew load the libraries of those symbols that belong to one.
 
-    LLVM works without the interpreter's lock: routines are compiled while a program is still printed. What
-    goes wrong comes up again where a routine is needed.
+    What goes wrong comes up again where a routine is needed.
     """
+    for symbol in symbols:
+        library = _library_of(symbol)
+        if library is not None and library not in _requested:
+            _requested.add(library)
+            crew.add(functools.partial(load, library))
 
-    def run() -> None:
-        with contextlib.suppress(Exception):
-            for library in libraries:
-                load(library)
 
-    if not libraries:
-        yield
-        return
-    thread = threading.Thread(target=run, name="rtfunc-library")
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+def _library_of(symbol: str) -> str | None:
+    if symbol == "rtfunc_parallel_for":
+        return "pool"
+    for prefix, library, _ in _LIBRARIES:
+        if symbol.startswith(prefix):
+            return library or symbol
+    return None
 
 
 @functools.cache
@@ -97,7 +99,5 @@ def _compile(library: str) -> CompiledModule:
 
 def resolve(symbol: str) -> int | None:
     """The address of a routine, or None where it is none of these libraries' business."""
-    for prefix, library, _ in _LIBRARIES:
-        if symbol.startswith(prefix):
-            return load(library or symbol).address(symbol)
-    return None
+    library = _library_of(symbol)
+    return None if library is None else load(library).address(symbol)

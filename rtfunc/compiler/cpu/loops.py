@@ -18,9 +18,8 @@ needed in several passes over a row are kept in a row of scratch memory. Depends
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -53,8 +52,7 @@ _heavy = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(NamedTuple):
     """A kernel's function and how to call it: `items` in all, each worth `cost` element operations."""
 
     name: str
@@ -127,11 +125,7 @@ class _Printer(VectorAccess):
         self.lanes = vector_bytes // widest
         while self.lanes > 2 * size and self.lanes > 1:
             self.lanes //= 2
-        heavy = sum(n.op in _heavy for n in kernel.nodes)
-        light = len(kernel.nodes)
-        self.unroll = 1 if heavy > 1 or light > 32 else 2 if heavy or light > 14 else 4
-        while self.unroll > 1 and self.lanes * self.unroll > size:
-            self.unroll //= 2
+        self.unroll = self._unroll(kernel.nodes)
         self.vector_reduced = kernel.reduced[self.axis]
         self.row_axes = [a for a, r in enumerate(kernel.reduced) if not r and a != self.axis]
         self.loop_axes = [a for a, r in enumerate(kernel.reduced) if r and a != self.axis]
@@ -337,20 +331,21 @@ class _Printer(VectorAccess):
     def _row_of_lanes_summed(self) -> None:
         """An item where the vectorised axis is reduced: a row, pass by pass."""
         size = self.kernel.domain[self.axis]
-        step = self.lanes * self.unroll
-        rest = size % step
         self._choose_scratch()
         self._row_values(-1, None)
         for stage in range(self.stages):
             reduces, stores = self._due(stage)
             kept = [n for n in self.scratch if n.stage == stage]
             if reduces or stores or kept:
-                accumulators = self._accumulators(reduces, self.unroll if size >= step else 1)
+                abreast = self._abreast(stage, [*reduces, *(s.node for s in stores), *kept])
+                step = self.lanes * abreast
+                rest = size % step
+                accumulators = self._accumulators(reduces, abreast if size >= step else 1)
                 with self._reduced_loops(self.loop_axes), self._fresh():
                     if size >= step:
                         start, end = i64(0), i64(size - rest)
                         with self._loop(start, end, step, "lanes") as at, self._fresh():
-                            self._pass_body(Span(at, self.unroll), accumulators, stores, kept)
+                            self._pass_body(Span(at, abreast), accumulators, stores, kept)
                     if rest:
                         span = self._partial(i64(size - rest), rest)
                         with self._fresh():
@@ -359,6 +354,29 @@ class _Printer(VectorAccess):
                     self.values[node] = [self._across(node, slots)]
             self._row_values(stage, None)
         self._row_stores(None)
+
+    def _unroll(self, nodes: Sequence[Node]) -> int:
+        """How many vectors a loop that computes `nodes` takes abreast."""
+        heavy = sum(n.op in _heavy for n in nodes)
+        count = 1 if heavy > 1 or len(nodes) > 32 else 2 if heavy or len(nodes) > 14 else 4
+        while count > 1 and self.lanes * count > self.kernel.domain[self.axis]:
+            count //= 2
+        return count
+
+    def _abreast(self, stage: int, wanted: Sequence[Node]) -> int:
+        """The same for one pass over a row: passes of light operations are bound by latency."""
+        found: dict[Node, None] = {}
+        waiting = list(wanted)
+        while waiting:
+            node = waiting.pop()
+            made_before = node in self.scratch and node.stage < stage
+            if node in found or made_before or not (node.full or node in wanted):
+                continue
+            found[node] = None
+            waiting += node.args
+        if any(n.op in _heavy for n in found):
+            return self.unroll
+        return self._unroll(list(found))
 
     def _pass_body(
         self,

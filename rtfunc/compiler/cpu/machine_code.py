@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtfunc.compiler.cache import DiskCache
 from rtfunc.compiler.cpu import elf
 from rtfunc.compiler.cpu.symbols import UnresolvedSymbolError, resolve
 from rtfunc.compiler.cpu.target import host
 
-_MAGIC = b"RTFO\x02\n"
+_MAGIC = b"RTFO\x03\n"
 _permanent: list[Any] = []
 
 
@@ -26,8 +25,7 @@ class InvalidModuleError(ValueError):
     """IR that LLVM refuses, or bytes that are not a serialized module for this machine."""
 
 
-@dataclass(frozen=True)
-class Timings:
+class Timings(NamedTuple):
     """Seconds spent in each stage of making a module; stages that did not run are 0."""
 
     parse: float = 0.0
@@ -41,6 +39,22 @@ class Timings:
         return self.parse + self.passes + self.codegen + self.link
 
 
+class ObjectCode(NamedTuple):
+    """An object file, which is not linked yet.
+
+    Attributes:
+        data: the file's bytes.
+        functions: names of the functions that it defines and exports.
+        imports: names of what it needs from outside.
+        timings: seconds by stage.
+    """
+
+    data: bytes
+    functions: tuple[str, ...]
+    imports: tuple[str, ...]
+    timings: Timings = Timings()
+
+
 class CompiledModule:
     """Machine code in memory, callable by address.
 
@@ -48,25 +62,24 @@ class CompiledModule:
     `compile_module` and `load_module`.
 
     Attributes:
-        object_code: the object file, as bytes.
+        objects: the object files that it was linked from; each may refer to functions of those before it.
         functions: names of the functions that the module defines and exports.
-        timings: seconds by stage.
+        timings: seconds by stage, in all object files together.
     """
 
-    def __init__(
-        self,
-        object_code: bytes,
-        functions: tuple[str, ...],
-        imports: tuple[str, ...],
-        timings: Timings,
-    ) -> None:
+    def __init__(self, objects: Sequence[ObjectCode]) -> None:
         started = time.perf_counter()
-        self._code, self._addresses = _linked(object_code, functions, imports)
-        self._imports = imports
-        self.object_code = object_code
-        self.functions = functions
+        self._code, self._addresses = _linked(objects)
+        self.objects = tuple(objects)
+        self.functions = tuple(name for code in objects for name in code.functions)
         link = time.perf_counter() - started
-        self.timings = Timings(timings.parse, timings.passes, timings.codegen, link)
+        spent = [o.timings for o in objects]
+        self.timings = Timings(
+            sum(t.parse for t in spent),
+            sum(t.passes for t in spent),
+            sum(t.codegen for t in spent),
+            link,
+        )
 
     def address(self, name: str) -> int:
         """Address of the function `name`; raises `KeyError` where it is not exported."""
@@ -90,11 +103,11 @@ class CompiledModule:
         header = json.dumps(
             {
                 "fingerprint": host().fingerprint,
-                "functions": self.functions,
-                "imports": self._imports,
+                "objects": [(len(o.data), o.functions, o.imports) for o in self.objects],
             }
         ).encode()
-        return b"".join((_MAGIC, len(header).to_bytes(4, "little"), header, self.object_code))
+        parts = (_MAGIC, len(header).to_bytes(4, "little"), header)
+        return b"".join((*parts, *(o.data for o in self.objects)))
 
     def make_permanent(self) -> None:
         """Keep the code in memory until the process ends, whatever becomes of this object.
@@ -104,22 +117,26 @@ class CompiledModule:
         _permanent.append(self._code)
 
 
-def _linked(
-    object_code: bytes, functions: tuple[str, ...], imports: tuple[str, ...]
-) -> tuple[Any, dict[str, int]]:
+def _linked(objects: Sequence[ObjectCode]) -> tuple[Any, dict[str, int]]:
     """What holds the code in memory, and the addresses of its functions."""
-    missing = [name for name in imports if resolve(name) is None]
-    if missing:
-        raise UnresolvedSymbolError(f"undefined symbols in compiled code: {', '.join(missing)}")
+    defined: dict[str, int] = {}
+    for code in objects:
+        missing = [n for n in code.imports if n not in defined and resolve(n) is None]
+        if missing:
+            raise UnresolvedSymbolError(f"undefined symbols in compiled code: {', '.join(missing)}")
+        defined.update(dict.fromkeys(code.functions, 0))
     if elf.is_supported():
+        linked = []
         try:
-            code = elf.LinkedObject(object_code)
+            for code in objects:
+                linked.append(elf.LinkedObject(code.data, defined))
+                defined.update(linked[-1].addresses)
         except elf.UnknownObjectError as error:
             raise InvalidModuleError(str(error)) from error
-        return code, code.addresses
+        return linked, defined
     from rtfunc.compiler.cpu.engine import link
 
-    return link(object_code, functions, imports)
+    return link(objects)
 
 
 def load_module(data: bytes) -> CompiledModule:
@@ -135,13 +152,17 @@ def load_module(data: bytes) -> CompiledModule:
     size = int.from_bytes(data[len(_MAGIC) : start], "little")
     try:
         header = json.loads(data[start : start + size])
-        functions, imports = tuple(header["functions"]), tuple(header["imports"])
+        described = [(int(n), tuple(f), tuple(i)) for n, f, i in header["objects"]]
         fingerprint = header["fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidModuleError(f"damaged header of a serialized module: {error}") from error
     if fingerprint != host().fingerprint:
         raise InvalidModuleError("the module was compiled for another processor or LLVM version")
-    return CompiledModule(data[start + size :], functions, imports, Timings())
+    objects, place = [], start + size
+    for length, functions, imports in described:
+        objects.append(ObjectCode(data[place : place + length], functions, imports))
+        place += length
+    return CompiledModule(objects)
 
 
 def cached(key: str, cache: DiskCache, make: Callable[[], CompiledModule]) -> CompiledModule:

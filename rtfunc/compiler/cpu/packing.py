@@ -9,8 +9,7 @@ stay in the cache. Depends on `emission`, `register_tile`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -26,8 +25,7 @@ from rtfunc.compiler.cpu.scalars import from_memory, memory_type
 from rtfunc.compiler.cpu.transposition import emit_transposition
 
 
-@dataclass(frozen=True)
-class PackAxis:
+class PackAxis(NamedTuple):
     """An axis of what is packed.
 
     Attributes:
@@ -171,8 +169,7 @@ def _upwards(axes: list[PackAxis]) -> tuple[list[PackAxis], int, Index]:
     return found, source, target
 
 
-@dataclass(frozen=True)
-class SlabAxis:
+class SlabAxis(NamedTuple):
     """An axis of a slab.
 
     Attributes:

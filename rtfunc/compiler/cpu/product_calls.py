@@ -5,7 +5,6 @@ Depends on `product_plan`, `compiler.inline` (layouts of joined axes).
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from rtfunc.compiler.cpu.product_plan import ProductPlan, ProductSpec, plan_product
@@ -29,8 +28,7 @@ def product_plan(call: Call) -> ProductPlan | None:
         return None
     spec = _spec(call)
     if is_swapped(call):
-        spec = dataclasses.replace(
-            spec,
+        spec = spec._replace(
             m=1,
             n=spec.m,
             lhs=(spec.rhs[1], spec.rhs[0]),

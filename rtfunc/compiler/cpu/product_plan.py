@@ -11,10 +11,9 @@ Depends on `register_tile` and `emission` (forms of the dtypes).
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,12 +32,13 @@ _WORK_OF_CHUNK = 1 << 18
 """Products for which it pays to wake another thread, some 2 µs of them."""
 _ROWS = (1, 2, 4, 6, 8, 12, 16, 20)
 """Rows of tiles beside the most that the registers hold, and a little less."""
+_RARE_FACTOR, _RARE_CYCLES = 1.03, 50
+"""What a tile that is not common has to save: compiling it takes 10 ms."""
 _ITEMS = 8
 """Items that work is cut into at least, where they stay large enough: they are shared out evenly."""
 
 
-@dataclass(frozen=True)
-class ProductSpec:
+class ProductSpec(NamedTuple):
     """The static parameters of a (batched) matrix product.
 
     Attributes:
@@ -99,8 +99,7 @@ def contiguous_product(
     )
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(NamedTuple):
     """How one operand is read, by byte offsets; a feature is a row of lhs or a column of rhs.
 
     Attributes:
@@ -142,8 +141,7 @@ class Side:
         return tuple(reversed(strides))
 
 
-@dataclass(frozen=True)
-class ProductPlan:
+class ProductPlan(NamedTuple):
     """A product cut up.
 
     Attributes:
@@ -198,7 +196,7 @@ def plan_product(spec: ProductSpec) -> ProductPlan:
     lhs = _side(spec, spec.lhs, spec.lhs_batch, spec.m, rows, k_block, tiles[1])
     rhs = _side(spec, (spec.rhs[1], spec.rhs[0]), spec.rhs_batch, spec.n, width, k_block, tiles[0])
     end = _packed_bytes(lhs, spec)
-    rhs = dataclasses.replace(rhs, offset=end)
+    rhs = rhs._replace(offset=end)
     end += _packed_bytes(rhs, spec)
 
     work = rows * width * max(k_block, 4)
@@ -259,17 +257,18 @@ def tile_size(m: int, n: int, k: int, lanes: int) -> tuple[int, int]:
     """Rows and vectors of columns of a register tile, by estimated processor cycles.
 
     Tiles come in few sizes, so that programs share their code; the last ones, down and across, may be
-    partly filled.
+    partly filled. Three sizes are common, and another has to be clearly better than they are.
     """
     vectors = -(-n // lanes)
     best, choice = math.inf, (1, 1)
+    common = {(8, 1), *((min(most_rows(c), 28) - 1, c) for c in (1, 2))}
     for columns in (1, 2, 3, 4, 6, 8):
         most = min(most_rows(columns), 28)
         if columns > max(vectors, 1):
             break
         if k <= 4:  # bound by stores: long runs of them
             most = min(most, max(1, 8 // columns))
-        for rows in {most, most - 1, most - 3, *(r for r in _ROWS if r < most)}:
+        for rows in sorted({most, most - 1, most - 3, *(r for r in _ROWS if r < most)}):
             if rows < 1:
                 continue
             # Two products or two loads a cycle; a product takes four.
@@ -277,6 +276,8 @@ def tile_size(m: int, n: int, k: int, lanes: int) -> tuple[int, int]:
             cycles = max(rows * columns / 2, (rows + columns) / 2 + 0.5, 4) + 0.3 * columns
             count = -(-m // rows) * -(-vectors // columns)
             cost = count * (cycles * k + 2 * rows * columns + 12)
+            if (rows, columns) not in common:
+                cost = cost * _RARE_FACTOR + _RARE_CYCLES
             if cost < best * (1 - 1e-9):
                 best, choice = cost, (rows, columns)
     return choice

@@ -1,18 +1,21 @@
-"""A Program as one native function.
+"""A Program as one native function, and the functions that it calls.
 
 The function `int32 program(void **buffers)` gets the addresses of arguments, constants, outputs and the
 arena, and runs all steps: kernels, directly or through the thread pool; matrix products by the library;
 loops and branches as such; and what has no native form as calls back into Python. Kernels that are alike
 but for the buffers they touch share one function: it finds its pointers in a table that the caller
-fills. Depends on `loops`, `lowered`.
+fills. Functions that do the work are printed into modules of a limited size, which are compiled while
+the rest is printed; `program` itself stands in the last, which needs no optimisation. Depends on `loops`,
+`lowered`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
@@ -20,6 +23,7 @@ from rtfunc.compiler.cpu.emission import call_address
 from rtfunc.compiler.cpu.loops import Emitted, collapse, emit_kernel
 from rtfunc.compiler.cpu.scalars import call_intrinsic, i1, i8, i32, i64, pointer
 from rtfunc.compiler.cpu.templates import native_form
+from rtfunc.compiler.in_place import carried_in_place
 from rtfunc.compiler.kernel import Kernel
 from rtfunc.compiler.lowered import Lowered, carry_avals, is_product, workspace_parts
 from rtfunc.compiler.schedule import Call, Program
@@ -32,26 +36,59 @@ _PARALLEL_COST = 60_000
 _CHUNK_COST = 30_000
 _MAX_CHUNKS = 64
 
+#: A module of kernels is closed when it has so many instructions.
+_PART_INSTRUCTIONS = 250
 
-@dataclasses.dataclass
-class Printed:
-    """The module and what its function takes.
+_kernel_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
+_template_type = ir.FunctionType(ir.VoidType(), [pointer])
 
-    Attributes: constants: in the order of the buffers; hosts: equations that Python runs, by number;
-    arena_bytes; kernels: how many functions there are, for the statistics.
+
+class Printed(NamedTuple):
+    """The modules and what the function takes.
+
+    Attributes: modules: those of kernels, and last the one of `program`, which refers to them; constants: in
+    the order of the buffers; hosts: equations that Python runs, by number; arena_bytes; kernels: how many
+    functions there are, for the statistics.
     """
 
-    module: ir.Module
+    modules: list[ir.Module]
     constants: list[Array]
     hosts: list[Equation]
     arena_bytes: int
     kernels: int
 
 
-def print_program(lowered: Lowered, vector_bytes: int) -> Printed:
+def print_program(
+    lowered: Lowered,
+    vector_bytes: int,
+    done: Callable[[ir.Module], object] = lambda module: None,
+    request: Callable[[Iterable[str]], object] = lambda symbols: None,
+) -> Printed:
     """Print the function `program`: its buffers are the inputs, the constants (of sub-graphs too), the
-    outputs, the arena, and the address of the function that runs host calls."""
-    return _Printer(lowered, vector_bytes).run()
+    outputs, the arena, and the address of the function that runs host calls.
+
+    `done` is called with every module of kernels when it is complete, `request` with names that modules
+    declare, as early as possible.
+    """
+    return _Printer(lowered, vector_bytes, done, request).run()
+
+
+def runs_in_python(lowered: Lowered) -> bool:
+    """Whether any step has no native form."""
+    for step in lowered.program.steps:
+        if not isinstance(step, Call):
+            continue
+        inner = lowered.inner.get(step.equation)
+        if inner is not None:
+            if any(map(runs_in_python, inner)):
+                return True
+        elif not _is_library_product(step) and native_form(step.equation) is None:
+            return True
+    return False
+
+
+def _is_library_product(call: Call) -> bool:
+    return call.equation.primitive.name == "dot_general" and is_product(call.equation)
 
 
 def _all_constants(lowered: Lowered) -> dict[Variable, Array]:
@@ -66,17 +103,51 @@ def _bytes(aval: Aval) -> int:
     return aval.size * aval.dtype.itemsize
 
 
+@dataclasses.dataclass
+class _Carried:
+    """Where a value that a loop carries is: stack slots that hold pointers.
+
+    Attributes: now: where the step at hand reads it; following: where it writes the new value, a slot or,
+    where it is always the same, the pointer itself; other: where the step after it will, if elsewhere.
+    """
+
+    now: ir.Value
+    following: ir.Value
+    other: ir.Value | None
+
+    def target(self, b: ir.IRBuilder) -> ir.Value:
+        """Where the step at hand writes."""
+        return self.following if self.other is None else b.load(self.following, typ=pointer)
+
+    def advance(self, b: ir.IRBuilder, target: ir.Value) -> None:
+        """What was written to `target` is what the next step reads."""
+        b.store(target, self.now)
+        if self.other is not None:
+            b.store(b.load(self.other, typ=pointer), self.following)
+            b.store(target, self.other)
+
+
 class _Printer:
-    def __init__(self, lowered: Lowered, vector_bytes: int):
+    def __init__(
+        self,
+        lowered: Lowered,
+        vector_bytes: int,
+        done: Callable[[ir.Module], object],
+        request: Callable[[Iterable[str]], object],
+    ):
         self.lowered = lowered
         self.vector_bytes = vector_bytes
+        self.done, self.request = done, request
+        self.modules: list[ir.Module] = []
+        #: Where the next kernel goes, and `program`.
+        self.part = ir.Module("kernels")
         self.module = ir.Module("program")
+        self.requested = 0
         self.hosts: list[Equation] = []
         self.kernels: dict[Any, Emitted] = {}
         self.table_size = 1
         #: Where each buffer is: a pointer value that dominates its uses.
         self.place: dict[Variable, ir.Value] = {}
-        self.body_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
 
     def run(self) -> Printed:
         program, plan = self.lowered.program, self.lowered.plan
@@ -105,9 +176,31 @@ class _Printer:
         with self.b.goto_block(self.failed):
             self.b.ret(i32(1))
         self.table.operands[0] = i64(self.table_size)
+        self._close_part()
         return Printed(
-            self.module, list(constants.values()), self.hosts, plan.size, len(self.kernels)
+            [*self.modules, self.module],
+            list(constants.values()),
+            self.hosts,
+            plan.size,
+            len(self.kernels),
         )
+
+    def _close_part(self) -> None:
+        """The module at hand is complete: the next kernel goes into another."""
+        if not self.part.globals:
+            return
+        self.request(self.part.globals)
+        self.modules.append(self.part)
+        self.done(self.part)
+        self.part = ir.Module("kernels")
+
+    def _printed_function(self, name: str, of: ir.FunctionType) -> None:
+        """A function is complete: declare it to `program`."""
+        self.part.globals[name].linkage = ""  # not of its module alone
+        ir.Function(self.module, of, name)
+        functions = self.part.functions
+        if sum(len(b.instructions) for f in functions for b in f.blocks) > _PART_INSTRUCTIONS:
+            self._close_part()
 
     def _place(self, lowered: Lowered, arena: ir.Value) -> None:
         """Pointers of the variables that lie in an arena."""
@@ -130,7 +223,7 @@ class _Printer:
             offset = lowered.plan.workspaces.get(number, 0)
             workspace = self._byte_offset(arena, offset)
             name = step.equation.primitive.name
-            if name == "dot_general" and is_product(step.equation):
+            if _is_library_product(step):
                 self._product(program, step, workspace)
             elif step.equation in lowered.inner:
                 inner = lowered.inner[step.equation]
@@ -150,11 +243,33 @@ class _Printer:
         emitted = self.kernels.get(key)
         if emitted is None:
             name = f"kernel_{len(self.kernels)}"
-            emitted = emit_kernel(self.module, name, kernel, numbers, self.vector_bytes)
+            emitted = emit_kernel(self.part, name, kernel, numbers, self.vector_bytes)
             self.kernels[key] = emitted
-        self._fill([self._pointer(program, v) for v in variables])
+            self._printed_function(name, _kernel_type)
         body = self.module.globals[emitted.name]
-        self._run(body, emitted.items, emitted.cost)
+        with self._unless_copied(program, kernel):
+            self._fill([self._pointer(program, v) for v in variables])
+            self._run(body, emitted.items, emitted.cost)
+
+    @contextlib.contextmanager
+    def _unless_copied(self, program: Program, kernel: Kernel) -> Iterator[None]:
+        """Run what is printed in the block, unless the kernel copies inputs to where they are."""
+        given = {*program.inputs}
+        pairs = []
+        for store in kernel.stores:
+            node = store.node
+            source = program.base(node.params["variable"]) if node.op == "load" else None
+            if source not in given or node.args or node.params["offset"] != store.offset:
+                yield
+                return
+            pairs.append((self._pointer(program, store.variable), self.place[source]))
+        b = self.b
+        moved = [b.icmp_unsigned("!=", target, source) for target, source in pairs]
+        test = moved[0]
+        for other in moved[1:]:
+            test = b.or_(test, other)
+        with b.if_then(test):
+            yield
 
     def _fill(self, pointers: Sequence[ir.Value]) -> None:
         self.table_size = max(self.table_size, len(pointers))
@@ -191,6 +306,8 @@ class _Printer:
         out = self._pointer(program, call.equation.outputs[0])
         lhs, rhs = operands
         emit_product(self.module, self.b, plan, out, lhs, rhs, workspace)
+        self.request(itertools.islice(self.module.globals, self.requested, None))
+        self.requested = len(self.module.globals)
 
     @contextlib.contextmanager
     def _loop(self, start: ir.Value, end: ir.Value) -> Iterator[ir.Value]:
@@ -221,8 +338,9 @@ class _Printer:
         known = self.kernels.get(key)
         if known is None:
             known = Emitted(f"{call.equation.primitive.name}_{len(self.kernels)}", 1, 1)
-            template.emit(self.module, known.name, spec, self.vector_bytes)
+            template.emit(self.part, known.name, spec, self.vector_bytes)
             self.kernels[key] = known
+            self._printed_function(known.name, _template_type)
         outs = [self._pointer(program, v) for v in call.equation.outputs]
         operands = [self._pointer(program, v) for v, _ in call.operands]
         self._fill([*outs, *operands, workspace])
@@ -270,28 +388,35 @@ class _Printer:
             for source, target, aval in zip(init, outs, avals):
                 self._copy(source, target, aval)
             return
-        # The carry alternates between the output and a second buffer, so that the last step writes
-        # the output.
+        # A carry that is not written over itself alternates between the output and a second buffer, so
+        # that the last step writes the output.
         slots = []
-        for start, out, second in zip(init, outs, parts[1 : 1 + carry]):
+        in_place = carried_in_place(equation, inner)
+        for start, out, second, alone in zip(init, outs, parts[1 : 1 + carry], in_place):
             first, other = (out, second) if length % 2 else (second, out)
-            slots.append([self._variable(start), self._variable(first), self._variable(other)])
+            slots.append(
+                self._carried(start, out, out) if alone else self._carried(start, first, other)
+            )
         with self._loop(i64(0), i64(length)) as step:
             at = b.sub(i64(length - 1), step) if params["reverse"] else step
             moved = []
             for x, v in zip(xs, body.program.inputs[constants + carry :]):
                 moved.append(self._byte_offset(x, b.mul(at, i64(_bytes(v.aval)))))
-            carried = [b.load(s[0], typ=pointer) for s in slots]
-            targets = [b.load(s[1], typ=pointer) for s in slots]
+            carried = [b.load(s.now, typ=pointer) for s in slots]
+            targets = [s.target(b) for s in slots]
             for y, v in zip(outs[carry:], body.program.outputs[carry:]):
                 targets.append(self._byte_offset(y, b.mul(at, i64(_bytes(v.aval)))))
             for v, target in zip(body.program.outputs, targets, strict=True):
                 self.place[body.program.base(v)] = target
             self._inner(body, [*fixed, *carried, *moved], parts[0])
-            for (now, following, other), target in zip(slots, targets):
-                b.store(target, now)
-                b.store(b.load(other, typ=pointer), following)
-                b.store(target, other)
+            for slot, target in zip(slots, targets):
+                slot.advance(b, target)
+
+    def _carried(self, start: ir.Value, first: ir.Value, other: ir.Value) -> _Carried:
+        """A value that a loop carries: read at `start` first, written to `first` and `other` in turn."""
+        if first is other:
+            return _Carried(self._variable(start), first, None)
+        return _Carried(self._variable(start), self._variable(first), self._variable(other))
 
     def _while(
         self, program: Program, call: Call, inner: list[Lowered], workspace: ir.Value
@@ -310,34 +435,35 @@ class _Printer:
         parts = self._parts(call, inner, workspace)
         arenas = dict(zip(names, parts))
         avals = carry_avals(equation)
-        count = len(avals)
-        buffers, flag = parts[2:-1], parts[-1]
+        seconds, flag = parts[2:-1], parts[-1]
+        # An alternating carry starts with its second buffer: the output may be where it starts.
+        in_place = carried_in_place(equation, inner)
         slots = [
-            [self._variable(start), self._variable(one), self._variable(two)]
-            for start, one, two in zip(init, buffers[:count], buffers[count:])
+            self._carried(start, out if alone else second, out)
+            for start, out, second, alone in zip(init, outs, seconds, in_place)
         ]
         head, then, done = (b.append_basic_block(f"while.{p}") for p in ("head", "body", "done"))
         b.branch(head)
         b.position_at_end(head)
-        carried = [b.load(s[0], typ=pointer) for s in slots]
+        carried = [b.load(s.now, typ=pointer) for s in slots]
         (test,) = condition.program.outputs
         self.place[condition.program.base(test)] = flag
         self._inner(condition, [*for_condition, *carried], arenas["condition"])
         b.cbranch(b.icmp_unsigned("!=", b.load(flag, typ=i8), i8(0)), then, done)
         b.position_at_end(then)
-        carried = [b.load(s[0], typ=pointer) for s in slots]
-        targets = [b.load(s[1], typ=pointer) for s in slots]
+        carried = [b.load(s.now, typ=pointer) for s in slots]
+        targets = [s.target(b) for s in slots]
         for v, target in zip(body.program.outputs, targets, strict=True):
             self.place[body.program.base(v)] = target
         self._inner(body, [*for_body, *carried], arenas["body"])
-        for (now, following, other), target in zip(slots, targets):
-            b.store(target, now)
-            b.store(b.load(other, typ=pointer), following)
-            b.store(target, other)
+        for slot, target in zip(slots, targets):
+            slot.advance(b, target)
         b.branch(head)
         b.position_at_end(done)
-        for (now, _, _), out, aval in zip(slots, outs, avals):
-            self._copy(b.load(now, typ=pointer), out, aval)
+        for slot, out, aval in zip(slots, outs, avals):
+            last = b.load(slot.now, typ=pointer)
+            with b.if_then(b.icmp_unsigned("!=", last, out)):
+                self._copy(last, out, aval)
 
     def _cond(
         self, program: Program, call: Call, inner: list[Lowered], workspace: ir.Value

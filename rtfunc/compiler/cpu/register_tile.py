@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -29,8 +28,7 @@ from rtfunc.compiler.cpu.target import vector_bytes
 from rtfunc.compiler.cpu.transposition import emit_transposition
 
 
-@dataclass(frozen=True)
-class OutputPosition:
+class OutputPosition(NamedTuple):
     """Where in the output the lanes of a vector go.
 
     Attributes:
@@ -88,8 +86,7 @@ def balanced(size: int, limit: int) -> int:
     return -(-size // -(-size // limit))
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """A loop: how often, and how far each operand's pointer moves a step, in elements."""
 
     count: Index
@@ -97,8 +94,7 @@ class Level:
     column_step: Index
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """The innermost loop, where one operand's steps stand in an array of i32 instead."""
 
     address: ir.Value
@@ -107,8 +103,7 @@ class Table:
     other_step: int
 
 
-@dataclass(frozen=True)
-class TileShape:
+class TileShape(NamedTuple):
     """A register tile.
 
     Attributes:
@@ -201,8 +196,7 @@ def _column(code: Code, shape: TileShape, base: ir.Value, c: int) -> ir.Value:
     return code.shuffle(both, ir.Constant(both.type, ir.Undefined), range(0, 2 * lanes, 2))
 
 
-@dataclass(frozen=True)
-class StoreLayout:
+class StoreLayout(NamedTuple):
     """Where a tile goes.
 
     Attributes:

@@ -6,12 +6,13 @@ processor, so that running cached programs does not load LLVM. Depends on `rtfun
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
 import importlib.util
 import json
 import os
 import sys
+import threading
 from dataclasses import dataclass
 
 from rtfunc.compiler.cache import blake2b, content_key, user_cache
@@ -45,22 +46,49 @@ class Target:
         return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
-@functools.cache
+_host: Target | None = None
+_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """In a forked child: the thread that was asking LLVM, if one was, is not there any more."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def host() -> Target:
     """The target of this process: the machine it runs on."""
+    global _host
+    if _host is None:
+        with _lock:
+            _host = known_host() or _asked()
+    return _host
+
+
+def known_host() -> Target | None:
+    """`host`, if that is known without loading LLVM."""
+    if _host is not None:
+        return _host
+    key = _key()
+    stored = user_cache().get(key) if key else None
+    if stored is None:
+        return None
+    try:
+        return Target(**json.loads(stored))
+    except (ValueError, TypeError):  # written by another version
+        user_cache().remove(key or "")
+        return None
+
+
+def _key() -> str | None:
     processor, compiler = _processor(), _compiler_files()
     if processor is None or compiler is None:
-        return _asked()
-    cache, key = user_cache(), content_key("target", processor, compiler)
-    stored = cache.get(key)
-    if stored is not None:
-        try:
-            return Target(**json.loads(stored))
-        except (ValueError, TypeError):  # written by another version
-            cache.remove(key)
-    target = _asked()
-    cache.put(key, json.dumps(dataclasses.asdict(target)).encode())
-    return target
+        return None
+    return content_key("target", processor, compiler)
 
 
 def vector_bytes() -> int:
@@ -69,10 +97,13 @@ def vector_bytes() -> int:
 
 
 def _asked() -> Target:
-    """The target by LLVM's own account."""
+    """The target by LLVM's own account, which is kept."""
     from rtfunc.compiler.cpu.engine import describe_host
 
-    return describe_host()
+    target, key = describe_host(), _key()
+    if key is not None:
+        user_cache().put(key, json.dumps(dataclasses.asdict(target)).encode())
+    return target
 
 
 def _processor() -> str | None:
@@ -88,12 +119,33 @@ def _processor() -> str | None:
     return "\n".join(line for line in text.splitlines() if "MHz" not in line and "mips" not in line)
 
 
-def _compiler_files() -> str | None:
-    """Size and time of the files of llvmlite: those of another version differ."""
+def open_llvm() -> None:
+    """Have the operating system load LLVM's library: importing llvmlite then finds it loaded.
+
+    That takes some ms and does without the interpreter's lock: it is for a thread of its own.
+    """
+    import ctypes
+
+    from llvmlite.utils import get_library_name
+
+    folder = _compiler_folder()
+    if folder is not None:
+        with contextlib.suppress(OSError):  # llvmlite says better what is wrong
+            ctypes.CDLL(os.path.join(folder, get_library_name()))
+
+
+def _compiler_folder() -> str | None:
     spec = importlib.util.find_spec("llvmlite")
     if spec is None or spec.origin is None:
         return None
-    folder, found = os.path.join(os.path.dirname(spec.origin), "binding"), []
+    return os.path.join(os.path.dirname(spec.origin), "binding")
+
+
+def _compiler_files() -> str | None:
+    """Size and time of the files of llvmlite: those of another version differ."""
+    folder, found = _compiler_folder(), []
+    if folder is None:
+        return None
     with os.scandir(folder) as entries:
         for entry in entries:
             if "llvmlite" in entry.name:

@@ -11,11 +11,10 @@ specs share one function. The modules that hold templates depend on this one.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
@@ -23,8 +22,7 @@ from rtfunc.compiler.schedule import Call
 from rtfunc.core.graph import Equation
 
 
-@dataclasses.dataclass(frozen=True)
-class Template:
+class Template(NamedTuple):
     """The native form of an operation.
 
     Attributes: spec: its parameters from an equation, or None if it has no native form; emit:

@@ -61,7 +61,7 @@ class _Pool:
         self.pauses_per_microsecond = self._measure_pause()
         self.spin_microseconds = _SPIN_MICROSECONDS
         self.reset()
-        self.set_threads(_initial_threads())
+        self.set_threads(initial_threads())
         atexit.register(self.finish)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.reset)
@@ -151,9 +151,14 @@ def available_cpus() -> int:
     return max(1, int(min(count, _cgroup_quota())))
 
 
-def _initial_threads() -> int:
+def initial_threads() -> int:
+    """How many threads a process uses unless told otherwise: `RTFUNC_NUM_THREADS`, or all processors."""
     setting = os.environ.get("RTFUNC_NUM_THREADS", "").strip()
     if not setting:
+        # What other libraries go by; its first number is for the outermost parallel loop.
+        general = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+        if general.isdigit() and int(general):
+            return min(int(general), MAX_THREADS)
         return min(available_cpus(), MAX_THREADS)
     if not setting.isdigit() or not 1 <= int(setting) <= MAX_THREADS:
         raise ValueError(

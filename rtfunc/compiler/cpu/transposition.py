@@ -19,6 +19,9 @@ from rtfunc.compiler.cpu.target import vector_bytes
 
 SYMBOL_PREFIX = "rtfunc_transpose_"
 
+#: Rows that are turned together.
+_GROUP = 4
+
 
 def emit_transposition(
     code: Code,
@@ -51,42 +54,36 @@ def _define(module: ir.Module, bits: int) -> None:
     code = Code(ir.IRBuilder(function.append_basic_block("entry")))
     align = bits // 8
 
-    def square(source: ir.Value, target: ir.Value, count: int, rows: Index, columns: Index) -> None:
-        """A block of at most `count` rows and one vector of columns; sizes are ints if full."""
-        loaded = []
-        for row in range(count):
-            number: Index = row if rows == count else code.minimum(row, code.sub(rows, 1))
-            place = code.at(source, code.mul(source_stride, number), element)
-            if columns == lanes:
-                loaded.append(code.b.load(place, typ=vector, align=align))
-            else:
-                mask = code.lane_mask(columns, lanes)
-                loaded.append(code.masked_load(place, element, align, mask, lanes))
-        mixed = code.transpose(loaded)
-        row_mask = code.lane_mask(rows, lanes)
-        for column in range(lanes):
-            which, part = divmod(column * count, lanes)
-            value = mixed[which]
-            if count < lanes:
-                chosen = [part + i if i < count else part for i in range(lanes)]
-                value = code.shuffle(value, value, chosen)
-            place = code.at(target, code.mul(target_stride, column), element)
-            if rows == lanes and columns == lanes:
-                code.b.store(value, place, align=align)
-                continue
-            mask = row_mask
-            if columns != lanes:
-                here = code.splat(code.b.icmp_signed("<", code.value(column), columns), lanes)
-                mask = code.b.and_(row_mask, here)
-            suffix = f"v{lanes}{element.intrinsic_name}.p0"
-            code.intrinsic(
-                f"llvm.masked.store.{suffix}",
-                ir.VoidType(),
-                value,
-                place,
-                ir.Constant(i32, align),
-                mask,
-            )
+    # Two short loops by way of the stack: one network of shuffles for all would take four times as long to
+    # compile. The first turns groups of rows, after which each vector has the rows of a group, column by
+    # column; the second brings the groups of a column together.
+    group = min(_GROUP, lanes)
+    groups = lanes // group
+    stack = code.slot(vector, lanes)
+
+    def square(source: ir.Value, target: ir.Value, rows: Index, columns: Index) -> None:
+        """A block of at most a vector of rows and one of columns; sizes are ints if full."""
+        with code.loop(_parts(code, rows, group)) as number:
+            first, loaded = code.mul(number, group), []
+            for i in range(group):
+                row: Index = code.add(first, i)
+                if rows != lanes:
+                    row = code.minimum(row, code.sub(rows, 1))
+                place = code.at(source, code.mul(source_stride, row), element)
+                loaded.append(_load(code, place, vector, columns, align))
+            for i, value in enumerate(code.transpose(loaded)):
+                place = code.at(stack, code.add(code.mul(i, groups), number), vector)
+                code.b.store(value, place, align=vector_bytes())
+        with code.loop(_parts(code, columns, groups)) as number:
+            first, loaded = code.mul(number, groups), []
+            for i in range(groups):
+                place = code.at(stack, code.add(first, i), vector)
+                loaded.append(code.b.load(place, typ=vector, align=vector_bytes()))
+            for i, value in enumerate(code.transpose(loaded, together=group)):
+                column = code.add(first, i)
+                with code.when(columns == lanes or code.less(column, columns)):
+                    place = code.at(target, code.mul(target_stride, column), element)
+                    _store(code, value, place, rows, align)
 
     with code.loop(rows, 0, lanes) as first_row, code.loop(columns, 0, lanes) as first_column:
         from_place = code.add(code.mul(source_stride, first_row), first_column)
@@ -95,36 +92,48 @@ def _define(module: ir.Module, bits: int) -> None:
             code.at(source, from_place, element),
             code.at(target, to_place, element),
         )
-        rows_left, columns_left = code.sub(rows, first_row), code.sub(columns, first_column)
+        rows_left = code.minimum(code.sub(rows, first_row), lanes)
+        columns_left = code.minimum(code.sub(columns, first_column), lanes)
         assert isinstance(rows_left, ir.Value)
         assert isinstance(columns_left, ir.Value)
-        for condition, (count, rows_here, columns_here) in _forms(
-            code, lanes, rows_left, columns_left
-        ):
+        for condition, sizes in _forms(code, lanes, rows_left, columns_left):
             with code.when(condition):
-                square(block_source, block_target, count, rows_here, columns_here)
+                square(block_source, block_target, *sizes)
     code.b.ret_void()
+
+
+def _parts(code: Code, size: Index, of: int) -> Index:
+    """How many parts of a size there are, the last one perhaps smaller."""
+    return code.divide(code.add(size, of - 1), of)[0]
+
+
+def _load(code: Code, place: ir.Value, of: ir.VectorType, valid: Index, align: int) -> ir.Value:
+    if valid == of.count:
+        return code.b.load(place, typ=of, align=align)
+    mask = code.lane_mask(valid, of.count)
+    return code.masked_load(place, of.element, align, mask, of.count)
+
+
+def _store(code: Code, value: ir.Value, place: ir.Value, valid: Index, align: int) -> None:
+    lanes = value.type.count
+    if valid == lanes:
+        code.b.store(value, place, align=align)
+        return
+    name = f"llvm.masked.store.v{lanes}{value.type.element.intrinsic_name}.p0"
+    mask = code.lane_mask(valid, lanes)
+    code.intrinsic(name, ir.VoidType(), value, place, ir.Constant(i32, align), mask)
 
 
 def _forms(
     code: Code, lanes: int, rows: ir.Value, columns: ir.Value
-) -> list[tuple[ir.Value | bool, tuple[int, Index, Index]]]:
-    """Conditions, and for each how many rows are loaded, and the sizes of the block, ints if full."""
-    if (
-        vector_bytes() == 64
-    ):  # masks cost nothing there: one form serves all, in a third of the code
-        return [(True, (lanes, rows, columns))]
+) -> list[tuple[ir.Value | bool, tuple[Index, Index]]]:
+    """Conditions, and for each the sizes of the block, ints if full."""
+    if vector_bytes() == 64:  # masks cost nothing there: one form serves all
+        return [(True, (rows, columns))]
     size = code.value(lanes)
     whole_columns = code.b.icmp_signed("<=", size, columns)
     full = code.b.and_(code.b.icmp_signed("<=", size, rows), whole_columns)
-    rest = code.b.not_(full)
-    forms: list[tuple[ir.Value | bool, tuple[int, Index, Index]]] = [(full, (lanes, lanes, lanes))]
-    if lanes > 2:
-        few = code.b.icmp_signed("<=", rows, code.value(lanes // 2))
-        few = code.b.and_(few, whole_columns)
-        forms.append((few, (lanes // 2, rows, lanes)))
-        rest = code.b.and_(rest, code.b.not_(few))
-    return [*forms, (rest, (lanes, rows, columns))]
+    return [(full, (lanes, lanes)), (code.b.not_(full), (rows, columns))]
 
 
 def routines(library: str) -> ir.Module:

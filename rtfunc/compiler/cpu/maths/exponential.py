@@ -3,7 +3,8 @@
 All share one reduction: x = n log(2) + r with |r| ≤ log(2)/2, exp(x) = 2^n exp(r), in the manner of
 W. Cody and W. Waite, "Software Manual for the Elementary Functions" (1980), with fused
 multiply-adds; and one polynomial, for (exp(r) - 1 - r)/r². Powers of two are assembled in the
-exponent bits. Depends on `lanes` and `coefficients`.
+exponent bits, where the processor has no instruction that scales by them. Depends on `lanes` and
+`coefficients`.
 """
 
 from __future__ import annotations
@@ -29,10 +30,16 @@ NEGLIGIBLE_SQUARE = {32: 2.0**-25, 64: 2.0**-54}
 
 def reduce_exponent(x: Lanes, offset: int) -> tuple[Lanes, Lanes]:
     """r = x - n log(2), and an integer whose low bits hold n + offset."""
+    r, _, stored = _reduced(x, offset)
+    return r, stored
+
+
+def _reduced(x: Lanes, offset: int) -> tuple[Lanes, Lanes, Lanes]:
+    """`reduce_exponent` with n as a number too, in the middle."""
     high, low = c.LN2[x.bits]
     n, stored = round_product(x, c.LOG2_E[x.bits][0], offset)
     r = fma(n, -low, fma(n, -high, x))
-    return r, stored
+    return r, n, stored
 
 
 def power_of_two(stored: Lanes) -> Lanes:
@@ -48,6 +55,14 @@ def halved_powers_of_two(stored: Lanes) -> tuple[Lanes, Lanes]:
     """
     half = stored.shift_right_unsigned(1)
     return power_of_two(half), power_of_two(stored - half)
+
+
+def scaled(x: Lanes, n: Lanes, stored: Lanes) -> Lanes:
+    """x 2^n, rounded once; the low bits of `stored` hold n + 2·bias."""
+    if x.has_scaling:
+        return x.times_power_of_two(n)
+    first, second = halved_powers_of_two(stored)
+    return x * first * second
 
 
 def exp_of_remainder(r: Lanes) -> Lanes:
@@ -74,9 +89,8 @@ def exp(x: Lanes) -> Lanes:
     """
     low, high = EXP_RANGE[x.bits]
     vanishes = x < low
-    r, stored = reduce_exponent(vanishes.select(0.0, x).at_most(high), 2 * EXPONENT_BIAS[x.bits])
-    first, second = halved_powers_of_two(stored)
-    return vanishes.select(0.0, exp_of_remainder(r) * first * second)
+    r, n, stored = _reduced(vanishes.select(0.0, x).at_most(high), 2 * EXPONENT_BIAS[x.bits])
+    return vanishes.select(0.0, scaled(exp_of_remainder(r), n, stored))
 
 
 def exp2(x: Lanes) -> Lanes:
@@ -84,8 +98,7 @@ def exp2(x: Lanes) -> Lanes:
     low, high = EXP2_RANGE[x.bits]
     x = x.at_least(low).at_most(high)
     n, stored = round_product(x, 1.0, 2 * EXPONENT_BIAS[x.bits])
-    first, second = halved_powers_of_two(stored)
-    return exp_of_remainder((x - n) * c.LN2[x.bits][0]) * first * second
+    return scaled(exp_of_remainder((x - n) * c.LN2[x.bits][0]), n, stored)
 
 
 def expm1(x: Lanes) -> Lanes:

@@ -3,15 +3,16 @@
 `Lanes` pairs an LLVM value with the builder that emits, so that the functions of this package read
 as the mathematics that they implement. A value is a scalar or an explicit vector: every operation
 is lane by lane, and none branches. Numbers beside lanes become constants of the lanes' own type.
-Depends on llvmlite alone.
+Depends on `target`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llvmlite import ir
+
+from rtfunc.compiler.cpu.target import host
 
 MANTISSA_BITS = {32: 23, 64: 52}
 """Stored bits of the significand, by width of the format."""
@@ -50,15 +51,16 @@ def intrinsic_suffix(of: ir.Type) -> str:
     return of.intrinsic_name
 
 
-@dataclass(frozen=True, eq=False)
 class Lanes:
     """One LLVM value, scalar or vector, of floats, integers or conditions (i1).
 
     Comparisons are ordered: they are false where an operand is NaN.
     """
 
-    builder: ir.IRBuilder
-    value: ir.Value
+    __slots__ = ("builder", "value")
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder, self.value = builder, value
 
     @property
     def type(self) -> ir.Type:
@@ -87,6 +89,30 @@ class Lanes:
         if function is None:
             signature = ir.FunctionType(self.type, [self.type] * len(operands))
             function = ir.Function(self.builder.module, signature, full_name)
+        return Lanes(self.builder, self.builder.call(function, operands))
+
+    @property
+    def has_scaling(self) -> bool:
+        """Whether the processor scales vectors of this type by powers of two (AVX-512 does)."""
+        kind = self.type
+        if not isinstance(kind, ir.VectorType):
+            return False
+        size = kind.count * self.bits
+        need = {512: "+avx512f", 256: "+avx512vl", 128: "+avx512vl"}.get(size)
+        return need is not None and need in host().features.split(",")
+
+    def times_power_of_two(self, n: Lanes) -> Lanes:
+        """These times 2^n, for whole numbers n as floats; where `has_scaling`."""
+        kind, size = self.type, self.type.count * self.bits
+        name = f"llvm.x86.avx512.mask.scalef.{'ps' if self.bits == 32 else 'pd'}.{size}"
+        mask = ir.IntType(max(kind.count, 8))
+        operands = [self.value, n.value, self.value, ir.Constant(mask, -1)]
+        if size == 512:
+            operands.append(ir.Constant(ir.IntType(32), 4))  # the current rounding mode
+        function = self.builder.module.globals.get(name)
+        if function is None:
+            signature = ir.FunctionType(kind, [operand.type for operand in operands])
+            function = ir.Function(self.builder.module, signature, name)
         return Lanes(self.builder, self.builder.call(function, operands))
 
     def _binary(self, other: Lanes | float, float_name: str, integer_name: str) -> Lanes:
