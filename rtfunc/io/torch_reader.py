@@ -29,7 +29,7 @@ _OTHER_FORMATS = (
 )
 
 
-def read(path_or_file: PathLike | IO[bytes], *, mmap: bool = False) -> Any:
+def read(path_or_file: PathLike | IO[bytes] | bytes, *, mmap: bool = False) -> Any:
     """Read what `torch.save` wrote; tensors become NumPy arrays.
 
     Nothing in the file is executed: a pickle machine of this package builds tensors and plain
@@ -40,7 +40,8 @@ def read(path_or_file: PathLike | IO[bytes], *, mmap: bool = False) -> Any:
     tuple, set, NumPy's arrays and scalars, and `argparse.Namespace` stay what they are.
 
     Args:
-        path_or_file: a path, or a seekable binary file, read from its position on.
+        path_or_file: a path, a seekable binary file, read from its position on, or the bytes that a
+        file would hold.
         mmap: let the arrays share the memory-mapped file, which is then read where and when they
             are looked at, and must not be changed meanwhile. Checksums of tensors are then not
             verified. Has an effect for paths to uncompressed zip files only.
