@@ -143,9 +143,10 @@ def _storage_identity(identity: Any, length: int) -> tuple[StorageType, Any, int
     if type(identity) is not tuple or len(identity) != length:
         raise FileFormatError("the pickle refers to something that is not a storage")
     tag, kind, key, _, count = identity[:5]
-    if tag == "module" or tag == b"module":
+    tag = tag.decode("latin1") if type(tag) is bytes else tag
+    if type(tag) is str and tag == "module":
         raise FileFormatError("the file holds a whole module; save its state_dict() instead")
-    if tag not in ("storage", b"storage") or not isinstance(kind, StorageType):
+    if type(tag) is not str or tag != "storage" or not isinstance(kind, StorageType):
         raise FileFormatError("the pickle refers to something that is not a storage")
     if type(key) not in (str, int) or type(count) is not int or count < 0:
         raise FileFormatError("the pickle refers to a storage by an unsuitable key or size")

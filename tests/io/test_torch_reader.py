@@ -369,6 +369,7 @@ def test_a_real_exploit_does_not_run(tmp_path, monkeypatch):
         (b"j\xff\xff\xff\xff", "does not hold"),
         (b"K\x01Q", "not a storage"),
         (b"(K\x01K\x02K\x03K\x04K\x05tQ", "not a storage"),
+        (b"(" + tensor() + b"NNNNtQ", "not a storage"),  # an array, which compares as an array
         (storage(), "bare Storage"),
         (b"cnumpy\ndtype\nX\x02\x00\x00\x00f4\x89\x88\x87R", "bare numpy.dtype"),
         (b"cnumpy\ndtype\nX\x02\x00\x00\x00O8\x89\x88\x87R", "'O8' is not supported"),
