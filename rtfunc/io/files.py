@@ -240,31 +240,42 @@ def remove_stale(folder: PathLike, prefix: str) -> None:
     """Remove what `atomic_write` of files whose names begin with `prefix` left when it was killed.
 
     A file that is being written is locked by its process, also by one on another machine where the
-    file system knows locks; the lock goes with the process. What is younger than a minute stays in
-    any case, since a file is not locked in the moment in which it is made.
+    file system knows locks; the lock goes with the process. Windows does not remove a file that is
+    open. Where there is neither, what has not been written to for a day counts as left. What is
+    younger than a minute stays in any case, since a file is not locked in the moment in which it is
+    made.
     """
     for path in Path(folder).glob(f".{prefix}*{_TEMPORARY}"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _FRESH:
-                with open(path, "rb") as file:
-                    if _lock(file):
-                        path.unlink()
+            age = time.time() - path.stat().st_mtime
+            if age <= _FRESH:
+                continue
+            with open(path, "rb") as file:
+                locked = _lock(file)
+                if locked:
+                    path.unlink()
+            if locked is None and (_OPEN_FILES_STAY or age > _OLD):
+                path.unlink()
 
 
 _TEMPORARY = ".tmp"
 _FRESH = 60.0  # seconds
+_OLD = 24 * 3600.0
+_OPEN_FILES_STAY = os.name == "nt"
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file, if nobody has it and the system has locks (not Windows)."""
+def _lock(file: IO[bytes]) -> bool | None:
+    """Take the lock of an open file: False where another has it, None where there are no locks."""
     try:
         import fcntl
     except ImportError:
-        return False
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:  # a file system without locks
+        return None
     return True
 
 
