@@ -21,16 +21,19 @@ from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, TreeError
 #: Makes an uninitialised array of a shape and dtype.
 Empty = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 
-_arrays = (np.ndarray, np.generic, Array)
+
+def _is_array(x: Any) -> bool:
+    """Whether NumPy makes an array of `x` as it is: also a tensor of PyTorch or an array of JAX."""
+    return isinstance(x, np.ndarray | np.generic | Array) or hasattr(x, "__dlpack__")
 
 
 def default_collate(items: Sequence[Any], *, empty: Empty = np.empty) -> Any:
     """The items stacked leaf by leaf, as NumPy arrays with a first axis of size `len(items)`.
 
-    Arrays and NumPy scalars keep their dtype; Python numbers become bool, int32 (int64 where they
-    do not fit), float32 or complex64; strings and bytes become lists. Raises `TreeError`,
-    `ShapeError` or `DtypeError`, naming the leaf and the items, when the items do not fit together,
-    and `DtypeError` for objects of other types.
+    Arrays, tensors of PyTorch and NumPy scalars keep their dtype; Python numbers become bool, int32
+    (int64 where they do not fit), float32 or complex64; strings and bytes become lists. Raises
+    `TreeError`, `ShapeError` or `DtypeError`, naming the leaf and the items, when the items do not
+    fit together, and `DtypeError` for objects of other types.
 
     >>> default_collate([(np.zeros(2), 3, "a"), (np.ones(2), 4, "b")])
     (array([[0., 0.],
@@ -39,7 +42,7 @@ def default_collate(items: Sequence[Any], *, empty: Empty = np.empty) -> Any:
     columns, treedef = _columns("default_collate", items)
     batch = []
     for number, column in enumerate(columns):
-        if isinstance(column[0], _arrays):
+        if _is_array(column[0]):
             rows = _rows("default_collate", items, number, column)
             batch.append(_stack(items, number, rows, empty))
         else:
@@ -77,7 +80,7 @@ def pad_collate(
         values = pytree.flatten_up_to(treedef, value, "pad_collate (value)", items[0])
     batch = []
     for number, column in enumerate(columns):
-        if isinstance(column[0], _arrays):
+        if _is_array(column[0]):
             rows = _rows("pad_collate", items, number, column)
             padded = _pad(items, number, rows, values[number], axes, multiple, empty)
             batch.append(padded)
@@ -115,7 +118,7 @@ def _rows(operation: str, items: Sequence[Any], number: int, column: list[Any]) 
     """The values of a leaf as NumPy arrays of one dtype."""
     rows = []
     for i, x in enumerate(column):
-        if not isinstance(x, _arrays):
+        if not _is_array(x):
             raise DtypeError(
                 f"{operation}: the items differ in type{_place(items, number)}: item 0 of the "
                 f"batch has a {type(column[0]).__name__}, item {i} a {type(x).__name__}."
@@ -188,8 +191,14 @@ def _plain(operation: str, items: Sequence[Any], number: int, column: list[Any])
     if types <= {str} or types <= {bytes}:
         return column
     if types <= {int}:
-        fits = min(column) >= -(2**31) and max(column) < 2**31
-        return np.array(column, dtypes.int32 if fits else dtypes.int64)
+        widest = max(abs(x + (x < 0)) for x in column)  # of negative numbers one more fits
+        if widest >= 2**63:
+            i = next(i for i, x in enumerate(column) if abs(x + (x < 0)) == widest)
+            raise DtypeError(
+                f"{operation}: the integer of item {i} of the batch{_place(items, number)} does not "
+                f"fit 64 bits: {column[i]}."
+            )
+        return np.array(column, dtypes.int32 if widest < 2**31 else dtypes.int64)
     if types <= {int, float} or types <= {bool} or types <= {int, float, complex}:
         widest = next(t for t in (complex, float, bool) if t in types)
         return np.array(column, _scalar_dtypes[widest])

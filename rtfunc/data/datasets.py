@@ -74,7 +74,7 @@ def describe(dataset: Any) -> str:
     """The dataset's type and length, for messages."""
     try:
         return f"{type(dataset).__name__} of {len(dataset)} items"
-    except TypeError:
+    except Exception:  # a message must not fail, whatever a user's __len__ raises
         return type(dataset).__name__
 
 
@@ -145,7 +145,12 @@ class ArrayDataset:
             batch = [array[rows].copy() for array in self._arrays]
         else:
             rows = np.asarray(indices)
-            batch = [array.take(rows, axis=0) for array in self._arrays]
+            if rows.size and rows.dtype.kind not in "iu":
+                raise DtypeError(
+                    f"ArrayDataset: indices are integers, not {rows.dtype}. "
+                    "Turn a mask into indices with numpy.flatnonzero(mask)."
+                )
+            batch = [array.take(rows.astype(np.int64), axis=0) for array in self._arrays]
         return pytree.unflatten(self._treedef, batch)
 
     def __repr__(self) -> str:
@@ -364,8 +369,12 @@ def map(function: Callable[[Any], Any], dataset: Any) -> MappedDataset | Iterabl
 
 
 def is_indexable(dataset: Any) -> bool:
-    """Whether `dataset` has `__len__` and `__getitem__`."""
-    return hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    """Whether `dataset` is an object with `__len__` and `__getitem__`."""
+    return (
+        not isinstance(dataset, type)
+        and hasattr(dataset, "__len__")
+        and hasattr(dataset, "__getitem__")
+    )
 
 
 def _check_indexable(operation: str, dataset: Any) -> None:
@@ -373,9 +382,14 @@ def _check_indexable(operation: str, dataset: Any) -> None:
         raise DtypeError(
             at_user_line(
                 f"{operation} takes datasets with __len__ and __getitem__, which "
-                f"{type(dataset).__name__} does not have."
+                f"{kind_of(dataset)} does not have."
             )
         )
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, for messages: its type, or "the class X" for a class instead of an object."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def _checked_index(operation: str, index: int, length: int) -> int:

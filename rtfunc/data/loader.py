@@ -9,10 +9,12 @@ so a saved state knows nothing of prefetching. Depends on `fetch`, `samplers`, `
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
+import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,9 @@ from rtfunc.core import dtypes, pytree
 from rtfunc.core.array import Array, device_put_buffer
 from rtfunc.core.device import Device, as_device
 from rtfunc.core.errors import ArgumentError, DtypeError, at_user_line
-from rtfunc.data.datasets import describe, is_indexable
+from rtfunc.data.datasets import describe, is_indexable, kind_of
 from rtfunc.data.fetch import EndOfShard, ItemFetcher, NextOf, StreamFetcher
-from rtfunc.data.processes import ProcessPool
+from rtfunc.data.processes import ProcessPool, WorkerError
 from rtfunc.data.samplers import (
     BatchSampler,
     RandomSampler,
@@ -134,6 +136,11 @@ class DataLoader:
         )
         self._sampler = sampler
         self._batch_sampler = batch_sampler
+        #: What may be exhausted after one pass, and how many passes were begun.
+        self._iterator = next(
+            (x for x in (dataset, sampler, batch_sampler) if isinstance(x, Iterator)), None
+        )
+        self._passes = 0
         #: Of the iterator started last.
         self._progress = _Progress(0, 0)
         #: What the next iterator begins with.
@@ -158,8 +165,9 @@ class DataLoader:
 
     def __len__(self) -> int:
         """Batches in an epoch. Raises `DtypeError`, a TypeError, where it is not known."""
+        sampler = self.batch_sampler
         try:
-            return len(self.batch_sampler)
+            return len(sampler)
         except TypeError:
             what = "a stream" if self.stream is not None else "a sampler without __len__"
             raise DtypeError(
@@ -170,6 +178,7 @@ class DataLoader:
         """The next epoch from its beginning, or from where `restore` has set it."""
         progress = self._progress = self._next
         self._next = _Progress(progress.epoch + 1, 0)
+        self._passes += 1
         return LoaderIterator(self, progress)
 
     def state(self) -> dict[str, Any]:
@@ -231,6 +240,15 @@ class DataLoader:
             self.key = as_key("DataLoader.restore", state["key"]).copy()
         position = check_count("DataLoader.restore", "position", int(state["position"]), least=0)
         epoch = check_count("DataLoader.restore", "epoch", int(state["epoch"]), least=0)
+        with contextlib.suppress(DtypeError):  # of an unknown length
+            if position > len(self):
+                raise ArgumentError(
+                    at_user_line(
+                        f"DataLoader.restore: the state is that after {position} batches, but an "
+                        f"epoch of this loader has {len(self)}. Make the loader with the same "
+                        "arguments."
+                    )
+                )
         self._progress = self._next = _Progress(epoch, position)
 
     def close(self) -> None:
@@ -252,7 +270,7 @@ class DataLoader:
         if self.worker_mode == "thread":
             return ThreadPool(fetcher, workers, self.prefetch)
         pool, self._idle_pool = self._idle_pool, None
-        if pool is None:
+        if pool is None or not pool.is_own:
             pool = ProcessPool(fetcher, workers, self.prefetch)
             if self.persistent_workers:
                 weakref.finalize(self, pool.close)
@@ -284,6 +302,8 @@ class LoaderIterator(Iterator[Any]):
         self._skip = progress.position  # batches that were handed out before the state was saved
         self._ended: set[int] = set()  # shards of a stream that have no more
         self._waiting = 0
+        self._is_empty = True  # whether it has not handed out a batch
+        self._owner = os.getpid()
         self._device = loader.device
         self._convert = loader.convert
         if loader.stream is not None:
@@ -301,6 +321,13 @@ class LoaderIterator(Iterator[Any]):
         pool, convert = self._pool, self._convert
         if pool is None:
             raise StopIteration
+        if self._owner != os.getpid() and not isinstance(pool, InlinePool):
+            raise WorkerError(
+                at_user_line(
+                    "DataLoader: this process is a forked copy of the one whose workers make the "
+                    "batches of this iterator. Call iter(loader) here, after the fork."
+                )
+            )
         try:
             while True:
                 self._fill(pool)
@@ -317,7 +344,9 @@ class LoaderIterator(Iterator[Any]):
                 self._fill(pool)
                 batch = convert(batch) if convert else _to_arrays(batch, pool.fresh, self._device)
                 self._progress.position += 1
+                self._is_empty = False
                 return batch
+            self._check_exhausted()
         except BaseException as error:
             self.close()
             place = f"batch {self._progress.position} of epoch {self._progress.epoch}"
@@ -337,6 +366,19 @@ class LoaderIterator(Iterator[Any]):
             task, worker = entry
             pool.submit(task, None if worker is None else worker % pool.workers)
             self._waiting += 1
+
+    def _check_exhausted(self) -> None:
+        """An epoch of no batches is an error where an earlier one has used up what they came from."""
+        source = self._loader._iterator
+        if self._is_empty and source is not None and self._loader._passes > 1:
+            kind = type(source).__name__
+            raise ArgumentError(
+                at_user_line(
+                    f"DataLoader: the {kind} was exhausted by an earlier epoch. In place of an "
+                    "iterator give what can be iterated again: a list or a sampler, or "
+                    f"rtfunc.data.iterable(lambda shard: ...) with a function that makes the {kind}."
+                )
+            )
 
     def _finish(self, pool: Pool) -> None:
         self._progress.epoch += 1
@@ -381,8 +423,8 @@ def _stream_of(dataset: Any) -> IterableDataset | None:
     if not isinstance(dataset, Iterable):
         raise DtypeError(
             at_user_line(
-                "DataLoader takes a dataset with __len__ and __getitem__, or an iterable, not a "
-                f"{type(dataset).__name__}."
+                "DataLoader takes a dataset with __len__ and __getitem__, or an iterable, not "
+                f"{kind_of(dataset) if isinstance(dataset, type) else 'a ' + kind_of(dataset)}."
             )
         )
     return as_stream(dataset)
@@ -436,7 +478,15 @@ def _index_batches(loader: DataLoader, progress: _Progress) -> Iterator[Any]:
         if callable(getattr(sampler, "batches", None))
         else iter(sampler)
     )
-    return itertools.islice(batches, progress.position, None)
+    for batch in itertools.islice(batches, progress.position, None):
+        if not isinstance(batch, Iterable):
+            raise DtypeError(
+                at_user_line(
+                    "DataLoader: a batch_sampler gives lists of indices, but one of its batches is "
+                    f"{batch!r}. For single indices pass it as sampler=."
+                )
+            )
+        yield batch if isinstance(batch, Sequence | np.ndarray) else list(batch)
 
 
 def _shard_tasks(

@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -162,6 +163,7 @@ class ProcessPool:
         self._of_task: dict[int, _Worker] = {}
         self._done: dict[int, Any] = {}
         self._workers: list[_Worker] = []
+        _check_program()
         try:
             data, buffers = shared_memory.dump(fetcher)
         except Exception as error:
@@ -291,10 +293,15 @@ class ProcessPool:
             )
         )
 
+    @property
+    def is_own(self) -> bool:
+        """Whether this process made it, rather than the one that this is a forked copy of."""
+        return os.getpid() == self._owner
+
     def close(self) -> None:
         """End the processes: by closing their sockets, by a signal where that is not enough."""
-        if os.getpid() != self._owner:
-            return  # in a forked copy of the owner
+        if not self.is_own:
+            return
         workers, self._workers = self._workers, []
         self._done.clear()
         self._of_task.clear()
@@ -341,10 +348,34 @@ def _error_of(failure: _Failure) -> BaseException:
     return error
 
 
+def _check_program() -> None:
+    """`ArgumentError` where this program cannot have worker processes."""
+    problem = ""
+    if multiprocessing.current_process().daemon:
+        problem = "this process is a daemonic one of multiprocessing, which may have no processes"
+    elif getattr(sys.modules.get("__main__"), "__file__", None) == "<stdin>":
+        problem = (
+            "this program came through standard input, and worker processes import it from its file"
+        )
+    if problem:
+        raise ArgumentError(
+            at_user_line(
+                f"DataLoader: worker_mode='process' is not possible here: {problem}. "
+                "Use worker_mode='thread'."
+            )
+        )
+
+
+#: The process that has begun to use a fork server, which cannot serve its forked copies.
+_served: list[int] = []
+
+
 def _context() -> Any:
     """How processes are started. A fork server has this package imported already."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    has_server = "forkserver" in multiprocessing.get_all_start_methods()
+    if not has_server or _served not in ([], [os.getpid()]):
         return multiprocessing.get_context("spawn")
+    _served[:] = [os.getpid()]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", __name__])
     return context

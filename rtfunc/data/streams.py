@@ -55,7 +55,9 @@ class IterableDataset:
 
     def iterate(self, shard: Shard) -> Iterator[Any]:
         """The items of one shard."""
-        return iter(self.function(shard))
+        # A generator, of which iter() is itself: an object's own __iter__, called again for each
+        # batch, may begin anew.
+        yield from self.function(shard)
 
     def __iter__(self) -> Iterator[Any]:
         for index in range(self.shards):

@@ -1,11 +1,13 @@
 """What all file codecs share: the one error class, bounded reading, and atomic writing.
 
 A codec trusts nothing that a file says about itself. `Source` gives random access which never reads
-past the end, and `Budget` bounds what a small file may make its reader allocate. `atomic_write`
-replaces a file as a whole or not at all. Depends on `core.errors`.
+past the end, `Budget` bounds what a small file may make its reader allocate, and `KeyHashes` how
+long it may make dicts take. `atomic_write` replaces a file as a whole or not at all. Depends on
+`core.errors`.
 """
 
 import contextlib
+import io
 import mmap as memory_map
 import os
 import secrets
@@ -57,6 +59,32 @@ class Budget:
                 f"{purpose} needs {amount} bytes; reading a file of this size may take no more "
                 f"than {self.limit} bytes beyond its own"
             )
+
+
+class KeyHashes:
+    """Bounds how many keys of one hash a file may put into dicts and sets.
+
+    A dict of n such keys takes time in proportion to n². Numbers and tuples of one hash are easily
+    found, such as the multiples of 2⁶¹ - 1; hashes of text and bytes depend on a secret of the
+    process, and smaller integers are their own hash.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[int, set[Any]] = {}
+
+    def add(self, key: Any) -> None:
+        """Note a key; raises FileFormatError when there are too many of its hash."""
+        kind = type(key)
+        if kind is str or kind is bytes or (kind is int and -_HASH_MODULUS < key < _HASH_MODULUS):
+            return
+        same = self._keys.setdefault(hash(key), set())
+        same.add(key)
+        if len(same) > _MAX_SAME_HASH:
+            raise FileFormatError(f"it holds more than {_MAX_SAME_HASH} keys of one hash")
+
+
+_HASH_MODULUS = sys.hash_info.modulus
+_MAX_SAME_HASH = 100
 
 
 class Source:
@@ -126,36 +154,46 @@ class Source:
         return target
 
 
-@contextlib.contextmanager
-def open_source(path_or_file: PathLike | IO[bytes], *, mmap: bool) -> Iterator[Source]:
+def open_source(
+    path_or_file: PathLike | IO[bytes] | bytes, *, mmap: bool
+) -> contextlib.AbstractContextManager[Source]:
     """Open a file for one reading; a FileFormatError raised inside gets the file's name in front.
 
     Args:
-        path_or_file: a path, or an open seekable binary file, read from its position on.
+        path_or_file: a path, an open seekable binary file, read from its position on, or the bytes
+            that a file would hold.
         mmap: map the file into memory; takes effect for paths only.
 
     Raises:
         FileFormatError: what the reading raised, with the name.
         OSError: the file cannot be opened or read.
-        DtypeError: neither a path nor a binary file.
+        DtypeError: not one of these.
     """
-    with contextlib.ExitStack() as stack:
-        if isinstance(path_or_file, str | os.PathLike):
-            name = os.fspath(path_or_file)
-            file: Any = stack.enter_context(open(path_or_file, "rb"))
-        else:
-            file, mmap = path_or_file, False
-            name = _file_name(file)
-        try:
-            yield Source(cast(BinaryIO, file), name, mmap)
-        except FileFormatError as error:
-            raise FileFormatError(f"{name}: {error}") from error.__cause__
+    if isinstance(path_or_file, str | os.PathLike):
+        return _opened(open(path_or_file, "rb"), os.fspath(path_or_file), mmap)
+    if isinstance(path_or_file, bytes | bytearray | memoryview):
+        return _opened(io.BytesIO(path_or_file), "<bytes>", False)
+    name = _file_name(path_or_file)
+    return _opened(contextlib.nullcontext(path_or_file), name, False)
+
+
+@contextlib.contextmanager
+def _opened(
+    opened: contextlib.AbstractContextManager[Any], name: str, mmap: bool
+) -> Iterator[Source]:
+    try:
+        with opened as file:
+            yield Source(file, name, mmap)
+    except FileFormatError as error:
+        raise FileFormatError(f"{name}: {error}") from error.__cause__
 
 
 def _file_name(file: Any) -> str:
     if not (hasattr(file, "read") and hasattr(file, "seek")):
         raise DtypeError(
-            at_user_line(f"expected a path or an open binary file, not {type(file).__name__}")
+            at_user_line(
+                f"expected a path, an open binary file or bytes, not {type(file).__name__}"
+            )
         )
     if not isinstance(file.read(0), bytes):
         raise DtypeError(at_user_line("the file must be opened in binary mode"))
@@ -202,31 +240,42 @@ def remove_stale(folder: PathLike, prefix: str) -> None:
     """Remove what `atomic_write` of files whose names begin with `prefix` left when it was killed.
 
     A file that is being written is locked by its process, also by one on another machine where the
-    file system knows locks; the lock goes with the process. What is younger than a minute stays in
-    any case, since a file is not locked in the moment in which it is made.
+    file system knows locks; the lock goes with the process. Windows does not remove a file that is
+    open. Where there is neither, what has not been written to for a day counts as left. What is
+    younger than a minute stays in any case, since a file is not locked in the moment in which it is
+    made.
     """
     for path in Path(folder).glob(f".{prefix}*{_TEMPORARY}"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _FRESH:
-                with open(path, "rb") as file:
-                    if _lock(file):
-                        path.unlink()
+            age = time.time() - path.stat().st_mtime
+            if age <= _FRESH:
+                continue
+            with open(path, "rb") as file:
+                locked = _lock(file)
+                if locked:
+                    path.unlink()
+            if locked is None and (_OPEN_FILES_STAY or age > _OLD):
+                path.unlink()
 
 
 _TEMPORARY = ".tmp"
 _FRESH = 60.0  # seconds
+_OLD = 24 * 3600.0
+_OPEN_FILES_STAY = os.name == "nt"
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file, if nobody has it and the system has locks (not Windows)."""
+def _lock(file: IO[bytes]) -> bool | None:
+    """Take the lock of an open file: False where another has it, None where there are no locks."""
     try:
         import fcntl
     except ImportError:
-        return False
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:  # a file system without locks
+        return None
     return True
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rtfunc.io.files import Budget, FileFormatError, Source
+from rtfunc.io.files import Budget, FileFormatError, KeyHashes, Source
 
 MAX_DEPTH = 200
 _MAX_NAME = 512
@@ -125,6 +125,7 @@ class PickleMachine:
         self._refusals = refusals
         self._persistent_load = persistent_load
         self._budget = Budget(128 * stream.size + (1 << 20))
+        self._check_key = KeyCheck()
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
@@ -218,7 +219,7 @@ class PickleMachine:
         if len(items) % 2:
             raise FileFormatError("the pickle sets a key without a value")
         for key, value in zip(items[::2], items[1::2]):
-            check_key(key)
+            self._check_key(key)
             target[key] = value
 
     def _set_item(self) -> None:
@@ -231,13 +232,13 @@ class PickleMachine:
         if type(target) is not set:
             raise FileFormatError(f"the pickle adds to a {_kind(target)}")
         for item in items:
-            check_key(item)
+            self._check_key(item)
         target.update(items)
 
     def _frozenset(self) -> None:
         items = self._pop_mark()
         for item in items:
-            check_key(item)
+            self._check_key(item)
         self._budget.charge(_CONTAINER_COST[set], "the objects of the pickle")
         self._push(frozenset(items))
 
@@ -417,14 +418,24 @@ def _kind(value: Any) -> str:
 _KEY_TYPES = frozenset({str, int, float, bool, bytes, complex, type(None)})
 
 
-def check_key(key: Any) -> None:
-    """Raise FileFormatError unless `key` is plain, and a tuple small enough to be hashed safely.
+class KeyCheck:
+    """Refuses keys that are not plain, or could make hashing crash or hang; one for each pickle.
 
-    Hashing recurses on the C stack and visits a tuple as often as it is referred to, so a few bytes
-    of pickle could crash or hang it.
+    Hashing a tuple recurses on the C stack and visits its parts as often as they are referred to, so
+    a few bytes of pickle could overflow the one or never end the other.
     """
-    if type(key) in _KEY_TYPES:
-        return
+
+    def __init__(self) -> None:
+        self._hashes = KeyHashes()
+
+    def __call__(self, key: Any) -> None:
+        """Raise FileFormatError unless `key` may become a key."""
+        if type(key) not in _KEY_TYPES:
+            _check_key_tuple(key)
+        self._hashes.add(key)
+
+
+def _check_key_tuple(key: Any) -> None:
     pending, nodes = [key], 0
     while pending:
         node = pending.pop()
@@ -439,6 +450,7 @@ def _plain_set(kind: type) -> Callable[..., Any]:
     def build(items: Any = ()) -> Any:
         if type(items) not in (list, tuple):
             raise FileFormatError("its argument is not a list")
+        check_key = KeyCheck()
         for item in items:
             check_key(item)
         return kind(items)
@@ -465,6 +477,7 @@ def _ordered_dict(items: Any = ()) -> OrderedDict[Any, Any]:
     if type(items) not in (list, tuple):
         raise FileFormatError("its argument is not a list")
     result: OrderedDict[Any, Any] = OrderedDict()
+    check_key = KeyCheck()
     for key, value in items:
         check_key(key)
         result[key] = value
@@ -554,7 +567,8 @@ def _children(node: Any) -> list[Any] | None:
     if kind in (list, tuple):
         return list(node)
     if kind is OrderedDict:
-        return [*node.values(), *vars(node).values()]
+        metadata = getattr(node, "_metadata", None)  # not vars(), which would make a dict for each
+        return list(node.values()) if metadata is None else [*node.values(), metadata]
     if kind in (dict, Counter):
         return list(node.values())
     if kind is argparse.Namespace:

@@ -18,7 +18,7 @@ from rtfunc.io import torch_reader, torch_writer
 from rtfunc.io.files import PathLike
 
 
-def load_torch(path_or_file: PathLike | IO[bytes], *, mmap: bool = False) -> Any:
+def load_torch(path_or_file: PathLike | IO[bytes] | bytes, *, mmap: bool = False) -> Any:
     """Read what `torch.save` wrote: tensors become Arrays. PyTorch is not needed.
 
     Nothing in the file is executed, and anything but tensors and plain containers is refused. Both
@@ -28,7 +28,8 @@ def load_torch(path_or_file: PathLike | IO[bytes], *, mmap: bool = False) -> Any
     as `float8_e8m0fnu`, and NumPy's own arrays of text stay NumPy arrays.
 
     Arguments:
-      path_or_file: a path, or a seekable binary file, read from its position on.
+      path_or_file: a path, a seekable binary file, read from its position on, or the bytes that a
+        file would hold.
       mmap: let the arrays share the memory-mapped file, which must not be written to meanwhile;
         checksums of tensors are then not verified. For paths to zip files only.
 
@@ -95,8 +96,9 @@ def _converted(value: Any, convert: Any, done: dict[int, tuple[Any, Any]]) -> An
         done[id(value)] = value, made  # before its parts: the writer refuses what contains itself
         for key, item in value.items():
             made[key] = _converted(item, convert, done)
-        if kind is OrderedDict:  # of a state_dict: the versions of the modules
-            vars(made).update(_converted(dict(vars(value)), convert, done))
+        metadata = getattr(value, "_metadata", None)
+        if metadata is not None:  # of a state_dict: the versions of the modules
+            vars(made)["_metadata"] = _converted(metadata, convert, done)
         return made
     if kind is list:
         made = []

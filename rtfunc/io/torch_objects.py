@@ -423,6 +423,10 @@ def refusal(name: str) -> str | None:
         return _REFUSALS["torch._utils._rebuild_qtensor"]
     if module == "torch" and re.fullmatch(r"(bits|q?u?int|float)\d.*", attribute):
         return "this dtype is not supported"
-    if module.startswith(("torch.nn.modules", "torchvision.models", "__main__", "__torch__")):
+    if module == "__main__":
+        return (
+            "a class of the program that wrote the file; if it is a module, save its state_dict()"
+        )
+    if module.startswith(("torch.nn.modules", "torchvision.models", "__torch__")):
         return "the file holds a whole module rather than its weights; save its state_dict()"
     return None

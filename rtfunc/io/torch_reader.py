@@ -29,7 +29,7 @@ _OTHER_FORMATS = (
 )
 
 
-def read(path_or_file: PathLike | IO[bytes], *, mmap: bool = False) -> Any:
+def read(path_or_file: PathLike | IO[bytes] | bytes, *, mmap: bool = False) -> Any:
     """Read what `torch.save` wrote; tensors become NumPy arrays.
 
     Nothing in the file is executed: a pickle machine of this package builds tensors and plain
@@ -40,7 +40,8 @@ def read(path_or_file: PathLike | IO[bytes], *, mmap: bool = False) -> Any:
     tuple, set, NumPy's arrays and scalars, and `argparse.Namespace` stay what they are.
 
     Args:
-        path_or_file: a path, or a seekable binary file, read from its position on.
+        path_or_file: a path, a seekable binary file, read from its position on, or the bytes that a
+        file would hold.
         mmap: let the arrays share the memory-mapped file, which is then read where and when they
             are looked at, and must not be changed meanwhile. Checksums of tensors are then not
             verified. Has an effect for paths to uncompressed zip files only.
@@ -142,9 +143,10 @@ def _storage_identity(identity: Any, length: int) -> tuple[StorageType, Any, int
     if type(identity) is not tuple or len(identity) != length:
         raise FileFormatError("the pickle refers to something that is not a storage")
     tag, kind, key, _, count = identity[:5]
-    if tag == "module" or tag == b"module":
+    tag = tag.decode("latin1") if type(tag) is bytes else tag
+    if type(tag) is str and tag == "module":
         raise FileFormatError("the file holds a whole module; save its state_dict() instead")
-    if tag not in ("storage", b"storage") or not isinstance(kind, StorageType):
+    if type(tag) is not str or tag != "storage" or not isinstance(kind, StorageType):
         raise FileFormatError("the pickle refers to something that is not a storage")
     if type(key) not in (str, int) or type(count) is not int or count < 0:
         raise FileFormatError("the pickle refers to a storage by an unsuitable key or size")

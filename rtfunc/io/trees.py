@@ -28,7 +28,7 @@ from rtfunc.core.errors import (
     at_user_line,
 )
 from rtfunc.io import safetensors
-from rtfunc.io.files import FileFormatError, PathLike
+from rtfunc.io.files import FileFormatError, KeyHashes, PathLike
 
 #: The entry of a file's metadata that holds the structure.
 STRUCTURE = "rtfunc.tree"
@@ -285,8 +285,12 @@ def _parsed(node: Any, tensors: Mapping[str, np.ndarray], depth: int) -> Any:
         return _Node(kind, dict(enumerate(parts)))
     if kind in ("dict", "OrderedDict", "fields"):
         children = {}
+        hashes = KeyHashes()
         for key, part in content:
-            if type(key) not in _KEYS or key in children:
+            if type(key) not in _KEYS:
+                raise FileFormatError("the structure of the tree has an unsuitable key")
+            hashes.add(key)
+            if key in children:
                 raise FileFormatError("the structure of the tree has an unsuitable key")
             children[key] = _parsed(part, tensors, depth + 1)
         return _Node(kind, children)

@@ -7,7 +7,7 @@ import pytest
 
 import rtfunc.numpy as rnp
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, TreeError
-from rtfunc.data import default_collate, pad_collate
+from rtfunc.data import DataLoader, default_collate, pad_collate
 
 Pair = collections.namedtuple("Pair", "x y")
 
@@ -43,6 +43,41 @@ def test_dtypes_of_numbers(values, dtype):
     batch = default_collate(values)
     assert batch.dtype == dtype
     assert batch.tolist() == values
+
+
+def test_integers_of_more_than_64_bits_are_named():
+    assert default_collate([-(2**63), 2**63 - 1]).tolist() == [-(2**63), 2**63 - 1]
+    assert default_collate([-(2**31), 2**31 - 1]).dtype == np.int32
+    for value in (2**63, -(2**63) - 1):
+        with pytest.raises(DtypeError, match=f"item 1 of the batch at .'id'. .*64 bits: {value}"):
+            default_collate([{"id": 1}, {"id": value}])
+
+
+class Foreign:
+    """An array of another library."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+def test_arrays_of_other_libraries_are_stacked():
+    rows = [np.arange(3, dtype="f4"), np.ones(3, "f4")]
+    batch = default_collate([(Foreign(row), 1) for row in rows])
+    np.testing.assert_array_equal(batch[0], rows)
+
+
+@pytest.mark.oracle
+def test_a_dataset_of_pytorch():
+    torch = pytest.importorskip("torch")
+    data = torch.utils.data.TensorDataset(torch.arange(6.0).reshape(3, 2), torch.arange(3))
+    (x, y), _ = DataLoader(data, 2, num_workers=1)
+    assert (x.tolist(), y.tolist(), y.dtype) == ([[0, 1], [2, 3]], [0, 1], np.int64)
 
 
 def test_results_do_not_share_memory_with_the_items():

@@ -8,7 +8,15 @@ import time
 
 import numpy as np
 import pytest
-from worker_datasets import Faulty, Images, Uneven, count_in_shard, fail_in_shard, sum_and_names
+from worker_datasets import (
+    Faulty,
+    Images,
+    Uneven,
+    count_in_shard,
+    fail_in_shard,
+    in_forked_copy,
+    sum_and_names,
+)
 
 import rtfunc.numpy as rnp
 from rtfunc import tree
@@ -172,6 +180,10 @@ def test_restore_refuses_states_of_other_loaders():
         loader.restore({"epoch": 1})
     with pytest.raises(ArgumentError, match="position must be an integer of at least 0, not -1"):
         loader.restore({**state, "position": -1})
+    loader.restore({**state, "position": 6})  # after the last batch
+    assert list(loader) == []
+    with pytest.raises(ArgumentError, match="after 7 batches, but an epoch of this loader has 6"):
+        loader.restore({**state, "position": 7})
 
 
 def test_several_iterators_at_once():
@@ -212,6 +224,97 @@ def test_any_iterable_is_a_stream():
     assert values(DataLoader(Numbers(), 2, num_workers=4)) == [[0, 1], [2, 3], [4]]
     with pytest.raises(TypeError, match="number of batches of a stream is not known"):
         len(DataLoader(Numbers(), 2))
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_exhausted_iterator_is_no_epoch_of_no_batches(count):
+    """Otherwise a training would go on without data and without a word."""
+    for loader in (
+        DataLoader((i for i in range(3)), 2, num_workers=count),
+        DataLoader(range(3), 2, sampler=iter([0, 1, 2]), num_workers=count),
+        DataLoader(range(3), batch_sampler=iter([[0, 1], [2]]), num_workers=count),
+    ):
+        assert values(loader) == [[0, 1], [2]]
+        with pytest.raises(
+            ArgumentError, match=r"(iterator|generator) was exhausted by an earlier"
+        ):
+            list(loader)
+
+    class Restarted:
+        def __iter__(self):
+            self.left = [0, 1, 2]
+            return self
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            return self.left.pop()
+
+    loader = DataLoader(Restarted(), 2, num_workers=count)
+    assert values(loader) == values(loader) == [[2, 1], [0]]
+    empty = DataLoader(iter([]), 2, num_workers=count)
+    assert list(empty) == []
+
+
+class Length:
+    """A dataset whose length is `length`, or raises it."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        if isinstance(self.length, Exception):
+            raise self.length
+        return self.length
+
+    def __getitem__(self, index):
+        return [10, 20][index]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_lengths_that_fail_or_lie(count):
+    for error in (RuntimeError("no length today"), TypeError("not countable")):
+        loader = DataLoader(Length(error), 2, num_workers=count)
+        assert "DataLoader(Length, batch_size=2" in repr(loader)
+        for use in (len, list, DataLoader.state):
+            with pytest.raises(type(error), match=str(error)):
+                use(loader)
+    with pytest.raises(IndexError) as caught:
+        list(DataLoader(Length(5), 2, num_workers=count))
+    assert "while reading item 2 of Length of 5 items" in caught.value.__notes__
+
+
+def test_a_length_that_fails_later_does_not_hide_what_went_wrong():
+    data = Length(5)
+    iterator = iter(DataLoader(data, 2))
+    next(iterator)
+    data.length = RuntimeError("no length today")
+    with pytest.raises(IndexError) as caught:
+        next(iterator)
+    assert "while reading item 2 of Length" in caught.value.__notes__
+
+
+def test_indices_that_are_none():
+    data = ArrayDataset(np.arange(4))
+    for sampler in ([0.0, 1.0], ["a"], [True, False, True, False]):
+        with pytest.raises(DtypeError, match=r"indices are integers, not .*numpy.flatnonzero"):
+            list(DataLoader(data, 4, sampler=sampler))
+    with pytest.raises(DtypeError, match="gives lists of indices, but one of its batches is 0"):
+        list(DataLoader([1, 2], batch_sampler=[0, 1]))
+    batches = [(i for i in [0, 2]), rnp.array([1, 3])]
+    assert values(DataLoader(data, batch_sampler=batches)) == [[0, 2], [1, 3]]
+
+
+def test_an_iterator_of_threads_is_not_used_in_a_forked_copy():
+    loader = make_items(num_workers=1)
+    iterator = iter(loader)
+    expected = [next(iterator)]
+    assert in_forked_copy(lambda: next(iterator)) == (
+        "WorkerError: DataLoader: this process is a forked copy of the one whose workers make the "
+        "batches of this iterator. Call iter(loader) here, after the fork."
+    )
+    assert in_forked_copy(lambda: len(list(loader))) == "6"
+    assert len(expected + list(iterator)) == 6
 
 
 def test_shards_know_epoch_and_key():
@@ -402,6 +505,7 @@ def test_wrong_arguments():
     refused(r"indices\(epoch\).*int is neither", data, sampler=3)
     refused("collate must be a function, not int", data, collate=3)
     refused("not a int", 3)
+    refused("or an iterable, not the class Images", Images)
     stream = iterable(lambda shard: data)
     refused("a stream is read in its own order", stream, shuffle=True, key=key(0))
     refused("a stream is read in its own order", stream, sampler=[0])

@@ -20,6 +20,7 @@ from worker_datasets import (
     Unloadable,
     count_in_shard,
     fail_in_shard,
+    in_forked_copy,
     sum_and_names,
     triple,
 )
@@ -193,6 +194,39 @@ def test_what_cannot_be_pickled_or_loaded():
     assert "in refuse" in str(e.value.__cause__)
 
 
+def test_where_there_can_be_no_processes(monkeypatch):
+    loader = DataLoader(Images(4), **process)
+    with monkeypatch.context() as patched:
+        patched.setitem(multiprocessing.current_process()._config, "daemon", True)
+        with pytest.raises(ArgumentError, match=r"is a daemonic one .* Use worker_mode='thread'"):
+            iter(loader)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>", raising=False)
+    with pytest.raises(ArgumentError, match=r"through standard input.* Use worker_mode='thread'"):
+        iter(loader)
+
+
+def test_workers_may_be_spawned(monkeypatch):
+    """As on systems without a fork server."""
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    assert values(make_items(**process)) == values(make_items())
+
+
+def test_a_forked_copy_has_workers_of_its_own():
+    loader = make_items(**process, persistent_workers=True)
+    expected = values(make_items())
+    assert values(loader) == expected
+    loader.restore({**loader.state(), "epoch": 0})
+    assert in_forked_copy(lambda: (values(loader) == expected, loader.close())) == "(True, None)"
+    assert values(loader) == expected
+    iterator = iter(loader)
+    next(iterator)
+    assert in_forked_copy(lambda: next(iterator)).startswith(
+        "WorkerError: DataLoader: this process"
+    )
+    assert len(list(iterator)) == 5
+    loader.close()
+
+
 def test_closing_does_not_wait_for_a_worker_that_hangs(monkeypatch):
     monkeypatch.setattr("rtfunc.data.processes.PATIENCE", 0.1)
     iterator = iter(DataLoader(Faulty(0, "sleep"), num_workers=1, worker_mode="process"))
@@ -221,10 +255,16 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("what", "code"), [("", 0), ("os.kill(os.getpid(), 9)", -9), ("sys.stdin.read()", -2)]
+    ("what", "code", "interrupt"),
+    [
+        ("", 0, None),
+        ("os.kill(os.getpid(), 9)", -9, None),
+        ("sys.stdin.read()", -2, os.killpg),
+        ("sys.stdin.read()", -2, os.kill),
+    ],
 )
-def test_the_end_of_the_program_is_the_end_of_its_workers(tmp_path, what, code):
-    """At a regular end, after kill -9, and after Ctrl-C, which goes to the whole group."""
+def test_the_end_of_the_program_is_the_end_of_its_workers(tmp_path, what, code, interrupt):
+    """At a regular end, after kill -9, and after Ctrl-C, also where it goes to the program alone."""
     script = tmp_path / "program.py"
     script.write_text(textwrap.dedent(PROGRAM).replace("WHAT", what))
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
@@ -239,8 +279,8 @@ def test_the_end_of_the_program_is_the_end_of_its_workers(tmp_path, what, code):
     )
     pids = [int(word) for word in program.stdout.readline().split()]
     assert len(pids) == 2
-    if code == -2:
-        os.killpg(program.pid, signal.SIGINT)
+    if interrupt:
+        interrupt(program.pid, signal.SIGINT)
     _, errors = program.communicate(timeout=20)
     assert program.returncode == code, errors
     assert "resource_tracker" not in errors

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 
 import numpy as np
 
@@ -134,3 +135,23 @@ def sum_and_names(items):
         "sum": np.sum([item["image"] for item in items], axis=0),
         "names": [item["name"] for item in items],
     }
+
+
+def in_forked_copy(function):
+    """The first line of what `function` returns or raises in a forked copy of this process."""
+    receiving, sending = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+        child = os.fork()
+    if not child:
+        try:
+            text = str(function())
+        except BaseException as error:
+            text = f"{type(error).__name__}: {error}"
+        os.write(sending, text.split("\n")[0].encode())
+        os._exit(0)
+    os.close(sending)
+    with open(receiving, "rb") as file:
+        text = file.read().decode()
+    os.waitpid(child, 0)
+    return text

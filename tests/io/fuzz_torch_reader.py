@@ -5,6 +5,8 @@ Run longer with `python -m tests.io.fuzz_torch_reader --seconds 600 --seed 1`.
 
 import argparse
 import io
+import itertools
+import pickletools
 import random
 import time
 import tracemalloc
@@ -37,6 +39,13 @@ GLOBALS = (
     b"cnumpy\ndtype\n",
     b"cargparse\nNamespace\n",
     b"cos\nsystem\n",
+)
+#: Values of all kinds, to stand where others are expected; h\x08 recalls a tensor of the corpus.
+VALUES = (
+    *(b"N", b"\x88", b")", b"]", b"}", b"K\x00", b"K\x03", b"J\xff\xff\xff\xff", b"M\x00\x01"),
+    *(b"X\x01\x00\x00\x000", b"C\x01a", b"G?\xf0\x00\x00\x00\x00\x00\x00", b"K\x02K\x03\x86"),
+    *(b"\x8a\x08" + bytes([255] * 7 + [127]), b"h\x08", b"h\x08h\x08\x86", b"h\x02", b"h\x04"),
+    *GLOBALS,
 )
 OPCODES = [bytes([code]) for code in b'.0(])}tabeusRQN\x81\x85\x86\x87\x88\x8f\x90\x91\x93\x94K"']
 
@@ -121,15 +130,36 @@ def mutate(data: bytes, random: random.Random) -> bytes:
     return data
 
 
+def mutate_opcodes(pickle: bytes, random: random.Random) -> bytes:
+    """One to three values of a pickle replaced by others, or opcodes left out, doubled or moved."""
+    starts = [position for _, _, position in pickletools.genops(pickle)]
+    codes = [pickle[a:b] for a, b in itertools.pairwise([*starts, len(pickle)])]
+    pushing = [i for i, code in enumerate(codes) if code[:1] in b"NK\x88\x89JMGXCc)]}\x8ah"]
+    for _ in range(random.randint(1, 3)):
+        at, kind = random.choice(pushing), random.randrange(6)
+        if kind < 3:
+            codes[at] = random.choice(VALUES)
+        elif kind == 3:
+            codes[at] = b""
+        elif kind == 4:
+            codes[at] += codes[at]
+        else:
+            other = random.choice(pushing)
+            codes[at], codes[other] = codes[other], codes[at]
+    return b"".join(codes)
+
+
 def cases(seed: int) -> Iterator[bytes]:
     """Mutations without end: of whole files, and of pickles in otherwise valid zip files."""
     generator = random.Random(seed)
     files = corpus()
     pickle, storages = pickle_and_storages(files[0])
     while True:
-        choice = generator.randrange(3)
+        choice = generator.randrange(4)
         if choice == 0:
             yield mutate(generator.choice(files), generator)
+        elif choice == 3:
+            yield zip_with(mutate_opcodes(pickle, generator), storages)
         elif choice == 1:
             orders = (b"little", b"big", b"middle")
             order = generator.choices(orders, (6, 3, 1))[0]

@@ -172,6 +172,13 @@ def test_an_open_file_is_read_from_its_position_on():
         assert read(file)["steps"] == 7
 
 
+def test_the_bytes_of_a_file_are_read():
+    data = zip_with(pickle.dumps([1], 2), {})
+    assert read(data) == read(memoryview(data)) == [1]
+    with pytest.raises(FileFormatError, match=r"^<bytes>: the zip archive has no end record"):
+        read(data[:-30])
+
+
 def test_big_endian_storages_are_swapped_and_stay_shared():
     content = {"0": np.arange(4, dtype=">f4").tobytes()}
     first, second = read_pickle(tensor() + tensor((2,)) + b"\x86", content, byteorder=b"big")
@@ -362,6 +369,7 @@ def test_a_real_exploit_does_not_run(tmp_path, monkeypatch):
         (b"j\xff\xff\xff\xff", "does not hold"),
         (b"K\x01Q", "not a storage"),
         (b"(K\x01K\x02K\x03K\x04K\x05tQ", "not a storage"),
+        (b"(" + tensor() + b"NNNNtQ", "not a storage"),  # an array, which compares as an array
         (storage(), "bare Storage"),
         (b"cnumpy\ndtype\nX\x02\x00\x00\x00f4\x89\x88\x87R", "bare numpy.dtype"),
         (b"cnumpy\ndtype\nX\x02\x00\x00\x00O8\x89\x88\x87R", "'O8' is not supported"),
@@ -399,6 +407,32 @@ def test_a_deeply_nested_key_cannot_overflow_the_stack():
 def test_a_key_of_repeated_parts_cannot_hang():
     doubled = b")" + b"q\x00h\x00\x86" * 60
     refused_pickle(b"}" + doubled + b"K\x01s", "as a key")
+
+
+COLLIDING = [integer(n * (2**61 - 1)) for n in range(5000)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"}(" + b"N".join(COLLIDING) + b"Nu",
+        b"}" + b"Ns".join(COLLIDING) + b"Ns",
+        b"\x8f(" + b"".join(COLLIDING) + b"\x90",
+        b"(" + b"".join(COLLIDING) + b"\x91",
+        b"c__builtin__\nset\n](" + b"".join(COLLIDING) + b"e\x85R",
+    ],
+    ids=["dict", "item by item", "set", "frozenset", "built set"],
+)
+def test_keys_of_one_hash_cannot_hang(body):
+    """A dict of n keys of one hash takes time in proportion to n²."""
+    refused_pickle(body, "more than 100 keys of one hash")
+
+
+def test_keys_whose_hashes_are_their_own_are_read():
+    keys = [*range(-3000, 3000), 2**61, *(x / 7 for x in range(500)), (1, "a"), None, True]
+    assert read(io.BytesIO(zip_with(pickle.dumps(dict.fromkeys(keys), 2), {}))) == dict.fromkeys(
+        keys
+    )
 
 
 def test_an_object_of_repeated_parts_is_refused():

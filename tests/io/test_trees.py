@@ -226,6 +226,10 @@ def test_arrays_that_may_change_are_copied():
         ('{"dict":[[1]]}', "malformed"),
         ('{"dict":[[[1],null]]}', "unsuitable key"),
         ('{"dict":[["a",null],["a",null]]}', "unsuitable key"),
+        (
+            json.dumps({"dict": [[n * (2**61 - 1), None] for n in range(200)]}),
+            "more than 100 keys of one hash",
+        ),
         ('{"exec":"print(1)"}', "unknown 'exec'"),
         ('{"int":"x"}', "malformed"),
         ('{"float":[]}', "malformed"),

@@ -220,7 +220,7 @@ def color_jitter(
 
     The factors of the first three are uniform between 1 - x (at least 0) and 1 + x, the turn of the
     hue between -x and x, with x at most 0.5, as in torchvision's ColorJitter. They are drawn for each
-    image; the order is drawn once a call.
+    image, and so is the order.
     """
     images = as_images("images.color_jitter", images, floating=True)
     amounts = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
@@ -251,9 +251,19 @@ def color_jitter(
         "hue": adjust_hue,
     }
     used = [name for name, amount in amounts.items() if amount]
-    branches = [lambda x, name=name: functions[name](x, draws[name]) for name in used]
-    if not branches:
+    if not used:
         return images
-    for number in random.permutation(order_key, len(branches)):
-        batch = lax.switch(number, branches, batch)
-    return batch.reshape(images.shape)
+    if len(used) == 1:
+        return functions[used[0]](batch, draws[used[0]]).reshape(images.shape)
+
+    def jitter(values: tuple[Array, Array, dict[str, Array]]) -> Array:
+        """One image, by its order and draws: a branch in a loop computes what is chosen alone."""
+        image, order, own = values
+        branches = [lambda x, name=name: functions[name](x, own[name]) for name in used]
+        for number in order:
+            image = lax.switch(number, branches, image)
+        return image
+
+    orders = rnp.argsort(random.uniform(order_key, (len(batch), len(used))), axis=1)
+    chosen = {name: draws[name] for name in used}
+    return lax.map(jitter, (batch, orders, chosen)).reshape(images.shape)
