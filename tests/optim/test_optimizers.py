@@ -153,6 +153,50 @@ def test_optimizer_follows_pytorch_for_100_steps(name, torch):
             )
 
 
+SCHEDULED = {
+    "sgd": ("SGD", {"momentum": 0.9, "nesterov": True}),
+    "adam": ("Adam", {"amsgrad": True}),
+    "adamw": ("AdamW", {}),
+    "nadam": ("NAdam", {"decoupled_weight_decay": True}),
+    "radam": ("RAdam", {}),
+    "adamax": ("Adamax", {}),
+    "adagrad": ("Adagrad", {}),
+    "adadelta": ("Adadelta", {}),
+    "rmsprop": ("RMSprop", {"centered": True, "momentum": 0.5}),
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_with_a_schedule_it_follows_pytorch_downhill_and_uphill(name, maximize, torch):
+    theirs, options = SCHEDULED[name]
+    options = options | {"weight_decay": 0.1}
+    ours = getattr(optim, name)(optim.one_cycle_schedule(0.05, 101), **options)
+    if maximize:  # PyTorch's maximize=True
+        ours = optim.chain(optim.scale(-1.0), ours)
+    tensors = {k: torch.tensor(v, requires_grad=True) for k, v in START.items()}
+    optimizer = getattr(torch.optim, theirs)(tensors.values(), maximize=maximize, **options)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, 101, cycle_momentum=False)
+    update = jit(ours.update)
+    params = {k: rnp.asarray(v) for k, v in START.items()}
+    state = ours.init(params)
+    for step in range(100):
+        now = {k: t.detach().numpy().copy() for k, t in tensors.items()}
+        sign = -1 if maximize else 1
+        for k, gradient in gradients(now, step).items():
+            tensors[k].grad = torch.tensor(sign * gradient)
+        optimizer.step()
+        scheduler.step()
+        grads = gradients({k: np.asarray(v) for k, v in params.items()}, step)
+        updates, state = update({k: rnp.asarray(sign * g) for k, g in grads.items()}, state, params)
+        params = optim.apply_updates(params, updates)
+        for k, t in tensors.items():
+            np.testing.assert_allclose(
+                params[k], t.detach().numpy(), rtol=1e-10, atol=1e-10, err_msg=f"step {step}"
+            )
+
+
 @pytest.mark.oracle
 def test_defaults_are_pytorchs(torch):
     for name, theirs in [
