@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from rtfunc import lax
 from rtfunc import numpy as rnp
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
@@ -42,6 +43,7 @@ def multi_head_attention(
     is_causal: bool = False,
     batch_first: bool = False,
     cache_length: int | None = None,
+    memory_cached: bool = False,
     dtype: DtypeLike | None = None,
 ) -> Layer:
     """Attention of several heads between learned projections: PyTorch's `MultiheadAttention`.
@@ -72,7 +74,9 @@ def multi_head_attention(
     Arguments: add_bias_kv: a learned key and value for every query; add_zero_attn: a key and value
     of zeros; dropout: rate for the weights in training; cache_length: for decoding, how many steps
     of self-attention the state remembers ("keys", "values", "position"; see `initial_state`); the
-    attention is causal then.
+    attention is causal then; memory_cached: for decoding, whether the state keeps what becomes of the
+    keys and values given first ("memory_keys", "memory_values", "known"): those given later are taken
+    to be the same, until a new state is made.
 
     Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
 
@@ -92,6 +96,13 @@ def multi_head_attention(
         raise ArgumentError(
             at_user_line(
                 "multi_head_attention: a cache goes without add_bias_kv and add_zero_attn."
+            )
+        )
+    if cache_length is not None and memory_cached:
+        raise ArgumentError(
+            at_user_line(
+                "multi_head_attention: cache_length is for self-attention, memory_cached for the "
+                "attention to another sequence: not both."
             )
         )
     name = f"multi_head_attention({num_heads})"
@@ -128,34 +139,58 @@ def multi_head_attention(
         params["out_proj"] = dense(features, bias=bias, dtype=kind).init(keys[5], out)[0]
         if bias:
             params["out_proj"]["bias"] = rnp.zeros((features,), kind)
+        if memory_cached:
+            shape = (*_outward_shape(sources[1], batch_first), features)
+            kept = {f"memory_{what}": rnp.zeros(shape, kind) for what in ("keys", "values")}
+            return params, kept | {"known": rnp.zeros((), dtypes.bool_)}
         if cache is None:
             return params, {}
         batch = query.shape[0 if batch_first else 1] if query.ndim == 3 else 1
         heads = Aval((batch, num_heads, 1, features // num_heads), kind)
         return params, cache.init(None, heads, heads)[1]
 
-    def projected(params: Params, query: Array, keys: Any, values: Any) -> list[Array]:
-        """Query, keys and values (..., length, features), with as few products as can be."""
-        features = query.shape[-1]
+    def projected(params: Params, x: Array, which: str) -> list[Array]:
+        """x (..., length, features) as what `which` says: "q", "kv", ...; in one product."""
         b = parameter(name, params, "in_proj_bias") if bias else None
         if "in_proj_weight" not in params:
-            weights = [parameter(name, params, f"{what}_proj_weight") for what in "qkv"]
+            weights = [parameter(name, params, f"{what}_proj_weight") for what in which]
             biases = [None] * 3 if b is None else rnp.split(b, 3)
-            sources = [query, query if keys is None else keys]
-            sources.append(sources[1] if values is None else values)
-            return [functional.linear(x, w, c) for x, w, c in zip(sources, weights, biases)]
+            return [
+                functional.linear(x, w, biases["qkv".index(what)])
+                for what, w in zip(which, weights)
+            ]
         weight = parameter(name, params, "in_proj_weight")
-        parts: list[tuple[Any, int]] = [(query, 3)]
-        if keys is not None and values is None:
-            parts = [(query, 1), (keys, 2)]
-        elif keys is not None:
-            parts = [(query, 1), (keys, 1), (values, 1)]
-        made: list[Array] = []
-        for x, count in parts:
-            rows = slice(len(made) * features, (len(made) + count) * features)
-            out = functional.linear(x, weight[rows], None if b is None else b[rows])
-            made += rnp.split(out, count, axis=-1) if count > 1 else [out]
-        return made
+        features, first = weight.shape[0] // 3, "qkv".index(which[0])
+        rows = slice(first * features, (first + len(which)) * features)
+        out = functional.linear(x, weight[rows], None if b is None else b[rows])
+        return rnp.split(out, len(which), axis=-1) if len(which) > 1 else [out]
+
+    def of_keys(params: Params, keys: Array, values: Any) -> list[Array]:
+        if values is None:
+            return projected(params, keys, "kv")
+        return projected(params, keys, "k") + projected(params, values, "v")
+
+    def remembered(
+        params: Params, state: State, keys: Array, values: Any
+    ) -> tuple[list[Array], State]:
+        """What becomes of keys and values, computed the first time and kept in the state."""
+        kept = tuple(parameter(name, state, f"memory_{what}") for what in ("keys", "values"))
+        if kept[0].shape[:2] != keys.shape[:2]:
+            raise ShapeError(
+                at_user_line(
+                    f"{name}: the state was made for {kept[0].shape[1]} keys in a batch of "
+                    f"{kept[0].shape[0]}, but there are {keys.shape[1]} in one of {keys.shape[0]}. "
+                    "Make the state for them: nn.initial_state(model, x, memory)."
+                )
+            )
+
+        def computed() -> tuple[Array, ...]:
+            made = of_keys(params, keys, values)
+            return tuple(convert(x, old.dtype) for x, old in zip(made, kept))
+
+        now = lax.cond(parameter(name, state, "known"), lambda: kept, computed)
+        new = dict(zip(("memory_keys", "memory_values"), now))
+        return list(now), state | new | {"known": rnp.ones((), dtypes.bool_)}
 
     def apply(
         params: Params,
@@ -184,7 +219,19 @@ def multi_head_attention(
                 return None
             return x[None] if not batched else x if batch_first else rnp.swapaxes(x, 0, 1)
 
-        q, k, v = projected(params, outward(query), outward(keys), outward(values))
+        if memory_cached:
+            if keys is None:
+                raise ArgumentError(
+                    at_user_line(f"{name}: memory_cached is for keys other than the query.")
+                )
+            (q,) = projected(params, outward(query), "q")
+            (k, v), state = remembered(params, state, outward(keys), outward(values))
+            k, v = convert(k, q.dtype), convert(v, q.dtype)
+        elif keys is None:
+            q, k, v = projected(params, outward(query), "qkv")
+        else:
+            (q,) = projected(params, outward(query), "q")
+            k, v = of_keys(params, outward(keys), outward(values))
         batch, length = q.shape[:2]
         if add_bias_kv:
             k, v = (
@@ -395,6 +442,13 @@ def _features(name: str, query: Any, num_heads: int) -> int:
             )
         )
     return query.shape[-1]
+
+
+def _outward_shape(x: Any, batch_first: bool) -> tuple[int, int]:
+    """(batch, length) of x."""
+    if x.ndim == 2:
+        return 1, x.shape[0]
+    return (x.shape[0], x.shape[1]) if batch_first else (x.shape[1], x.shape[0])
 
 
 def _sources(name: str, query: Any, keys: Any, values: Any) -> tuple[Any, Any]:

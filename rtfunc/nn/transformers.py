@@ -122,7 +122,8 @@ def transformer_decoder_layer(
     `memory_mask` and `memory_key_padding_mask` for the memory, as `multi_head_attention` does.
 
     Parameters: as of `transformer_encoder_layer`, and "multihead_attn" for the attention to the
-    memory and "norm3". Arguments as there.
+    memory and "norm3". Arguments as there; with `cache_length` the keys and values of the memory too
+    are computed once and kept in the state, which is made anew for another memory.
 
     Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
 
@@ -144,7 +145,7 @@ def transformer_decoder_layer(
         norms = {f"norm{i}": layer_norm(epsilon=epsilon, bias=bias, dtype=dtype) for i in (1, 2, 3)}
         return {
             "self_attn": attention(is_causal=is_causal, cache_length=cache_length),
-            "multihead_attn": attention(),
+            "multihead_attn": attention(memory_cached=cache_length is not None),
             "linear1": dense(feed_forward, bias=bias, dtype=dtype),
             "dropout": dropout_layer(dropout),
             "linear2": dense(features, bias=bias, dtype=dtype),

@@ -19,7 +19,7 @@ from rtfunc.core.device import Device, import_cupy
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.trace import Tracer, context
-from rtfunc.ops.convert import as_array, convert, owned_array, promote
+from rtfunc.ops.convert import as_array, convert, owned_array, promote, scalar
 from rtfunc.ops.pad_slice import concatenate
 from rtfunc.ops.shape import broadcast_in_dim, expand_dims
 
@@ -313,6 +313,8 @@ def frombuffer(buffer: Any, dtype: DtypeLike = float, count: int = -1, offset: i
 
 
 def _filled(shape: Any, value: ArrayLike, dtype: DtypeLike, device: Any) -> Array:
+    if dtype is not None and type(value) is float:
+        value = _rounded_once(value, as_dtype(dtype))
     value = owned_array("full", value)
     if dtype is not None:
         value = convert(value, as_dtype(dtype))
@@ -374,8 +376,15 @@ def full(
     return _filled(shape, fill_value, dtype, device)
 
 
+def _rounded_once(value: float, dtype: np.dtype) -> Any:
+    """`value` in a floating-point dtype, which has more digits than float32 if it is a wide one."""
+    return scalar(value, dtype) if dtypes.is_inexact(dtype) else value
+
+
 def _like(x: Any, value: Any, dtype: DtypeLike, shape: Any, device: Any) -> Array:
     x = x if isinstance(x, Array) else asarray(x)
+    if dtype is None and type(value) is float:
+        value = _rounded_once(value, x.dtype)
     value = as_array("full_like", value)
     if dtype is None:
         value = convert(value, x.dtype, x.weak_type)

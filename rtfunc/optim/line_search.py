@@ -195,8 +195,9 @@ class _Wolfe(NamedTuple):
     """A search for a point of strong Wolfe.
 
     `evaluations` so far; `phase`; `next`, where to evaluate; `low` and `high`, the ends of the
-    bracket, of lower and higher value (while bracketing, `low` is the point before); `cautious`,
-    whether the last guess was close to an end.
+    bracket, of lower and higher value (while bracketing, `low` is the point before); `low_first`,
+    whether `low` is in the first of the bracket's two places, which decides between equal values;
+    `cautious`, whether the last guess was close to an end.
     """
 
     evaluations: Array
@@ -204,6 +205,7 @@ class _Wolfe(NamedTuple):
     next: Array
     low: _Point
     high: _Point
+    low_first: Array
     cautious: Array
 
 
@@ -277,7 +279,7 @@ def scale_by_strong_wolfe(
         first = rnp.full((), initial_step, wide)
         none = rnp.asarray(False)
         end = lax.while_loop(
-            searching, step, _Wolfe(step_count(), phase, first, start, start, none)
+            searching, step, _Wolfe(step_count(), phase, first, start, start, none, none)
         )
         return end.low, end.evaluations
 
@@ -295,12 +297,13 @@ def _bracket(
     least = point.step + 0.01 * (point.step - before.step)
     longer = _interpolate(before, point, least, point.step * 10.0)
     other = _choose(last, start, before)
-    low, high_end = _in_order(other, point)
+    low, high_end, low_first = _in_order(other, point)
     return s._replace(
         phase=rnp.where(accepted | last, _DONE, rnp.where(enclosed, _ZOOMING, _BRACKETING)),
         next=longer,
         low=_choose(enclosed | last, low, point),
         high=_choose(enclosed | last, high_end, point),
+        low_first=low_first,
         cautious=rnp.zeros_like(s.cautious),
     )
 
@@ -308,18 +311,23 @@ def _bracket(
 def _zoom(s: _Wolfe, point: _Point, high: Array, flat: Array) -> _Wolfe:
     """The bracket without the part that `point` rules out."""
     worse = high | (point.value >= s.low.value)
-    low, high_end = _in_order(s.low, point)
+    # The point takes the place of `high`.
+    low, high_end, low_first = _in_order(
+        _choose(s.low_first, s.low, point), _choose(s.low_first, point, s.low)
+    )
     turned = ~flat & (point.slope * (s.high.step - s.low.step) >= 0)
     return s._replace(
         phase=rnp.where(~worse & flat, _DONE, _ZOOMING),
         low=_choose(worse, low, point),
         high=_choose(worse, high_end, _choose(turned, s.low, s.high)),
+        low_first=rnp.where(worse, low_first, s.low_first),
     )
 
 
-def _in_order(a: _Point, b: _Point) -> tuple[_Point, _Point]:
+def _in_order(a: _Point, b: _Point) -> tuple[_Point, _Point, Array]:
+    """The lower of the points in the first and second place, the higher, whether a is lower."""
     lower = a.value <= b.value
-    return _choose(lower, a, b), _choose(lower, b, a)
+    return _choose(lower, a, b), _choose(lower, b, a), lower
 
 
 def _guess(s: _Wolfe) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 In formulas p is the parameter, g its gradient, t the step, 1 at first, lr the learning rate: a
 number or a schedule. Where PyTorch has the optimizer, this one takes the same steps. The module to
-imitate for a new optimizer. Depends on `scaling` and `adaptive`.
+imitate for a new optimizer. Depends on `scaling`, `adaptive` and `schedules`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from rtfunc.optim.scaling import (
     scale_by_trust_ratio,
     trace,
 )
+from rtfunc.optim.schedules import as_number
 
 
 def _only(*links: GradientTransformation | None) -> GradientTransformation:
@@ -249,7 +250,7 @@ def adagrad(
         schedule = as_schedule(learning_rate)
 
         def rate(step: Any) -> Any:
-            return schedule(step) / (1.0 + step * learning_rate_decay)
+            return schedule(step) / (1.0 + as_number(step) * learning_rate_decay)
 
     return _only(
         _decay(weight_decay, mask),

@@ -1,8 +1,9 @@
 """Schedules: functions from the step, 0 at first, to a learning rate or another number.
 
-They take Python integers and traced ones, and compute in float32 unless told otherwise. Where
-PyTorch has the scheduler of that name, `schedule(n)` is its rate after n calls of `step()`. Depends
-on `rtfunc.numpy`.
+They take Python integers and traced ones. Their numbers are computed in float64 and weakly typed, so
+that what they multiply keeps its dtype, and parameters in float64 get all digits. Where PyTorch has
+the scheduler of that name, `schedule(n)` is its rate after n calls of `step()`. Depends on
+`rtfunc.numpy`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,20 @@ from rtfunc import numpy as rnp
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.ops.convert import as_array, convert
+from rtfunc.ops.convert import as_array, convert, scalar
 
 Schedule: TypeAlias = Callable[[Any], Any]
 
 
-def _number(step: Any) -> Array:
-    """The step as a float: its own dtype if it is one, else float32."""
-    step = as_array("schedule", step)
-    return convert(step, dtypes.to_inexact(step.dtype), step.weak_type)
+def as_number(x: Any) -> Array:
+    """A step, or a number that a schedule gave, in float64 and weakly typed.
+
+    >>> as_number(0.1)
+    Array(0.1, dtype=float64, weak_type=True)
+    """
+    if isinstance(x, (int, float)):  # as an Array it would be rounded to float32
+        return scalar(float(x), dtypes.float64, weak_type=True)
+    return convert(as_array("schedule", x), dtypes.float64, weak_type=True)
 
 
 def _steps(schedule: str, name: str, value: int, least: int = 1) -> None:
@@ -49,7 +55,7 @@ def step_schedule(initial: float, step_size: int, factor: float = 0.1) -> Schedu
     0.25
     """
     _steps("step_schedule", "step_size", step_size)
-    return lambda step: initial * factor ** rnp.floor(_number(step) / step_size)
+    return lambda step: initial * factor ** rnp.floor(as_number(step) / step_size)
 
 
 def multi_step_schedule(initial: float, milestones: Sequence[int], factor: float = 0.1) -> Schedule:
@@ -71,8 +77,7 @@ def piecewise_constant_schedule(initial: float, factors: Mapping[int, float]) ->
     """
 
     def schedule(step: Any) -> Array:
-        t = _number(step)
-        value = rnp.full_like(t, initial)
+        t, value = as_number(step), as_number(initial)
         for boundary, factor in sorted(factors.items()):
             value = rnp.where(t >= boundary, value * factor, value)
         return value
@@ -87,7 +92,7 @@ def exponential_schedule(initial: float, factor: float, steps: int = 1) -> Sched
     0.25
     """
     _steps("exponential_schedule", "steps", steps)
-    return lambda step: initial * factor ** (_number(step) / steps)
+    return lambda step: initial * factor ** (as_number(step) / steps)
 
 
 def polynomial_schedule(
@@ -104,7 +109,7 @@ def polynomial_schedule(
     _steps("polynomial_schedule", "steps", steps)
 
     def schedule(step: Any) -> Array:
-        left = 1.0 - rnp.clip(_number(step) - begin, 0.0, float(steps)) / steps
+        left = 1.0 - rnp.clip(as_number(step) - begin, 0.0, float(steps)) / steps
         return (initial - final) * (left if power == 1 else left**power) + final
 
     return schedule
@@ -129,7 +134,7 @@ def cosine_schedule(initial: float, steps: int, final: float = 0.0) -> Schedule:
     0.5
     """
     _steps("cosine_schedule", "steps", steps)
-    return lambda step: _cosine(initial, final, rnp.minimum(_number(step) / steps, 1.0))
+    return lambda step: _cosine(initial, final, rnp.minimum(as_number(step) / steps, 1.0))
 
 
 def _cosine(start: Any, end: Any, share: Array) -> Array:
@@ -151,7 +156,7 @@ def warm_restarts_schedule(
     _steps("warm_restarts_schedule", "multiplier", multiplier)
 
     def schedule(step: Any) -> Array:
-        t = _number(step)
+        t = as_number(step)
         if multiplier == 1:
             return _cosine(initial, final, rnp.remainder(t, float(period)) / period)
         # Periods begin at period * (multiplier**n - 1) / (multiplier - 1). The logarithm may be a
@@ -230,7 +235,7 @@ def one_cycle_schedule(
     ends.append((steps - 1, ends[-1][2], last))
 
     def schedule(step: Any) -> Array:
-        t = rnp.minimum(_number(step), float(steps - 1))
+        t = rnp.minimum(as_number(step), float(steps - 1))
         value, begin = None, 0.0
         for i, (end, start, stop) in enumerate(ends):
             share = rnp.clip((t - begin) / max(end - begin, 1e-9), 0.0, 1.0)
@@ -265,9 +270,10 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
 
     def schedule(step: Any) -> Array:
         step = as_array("schedule", step)
-        value = rnp.asarray(schedules[0](step))
+        value = as_number(schedules[0](step))
         for boundary, following in zip(boundaries, schedules[1:]):
-            value = rnp.where(step < boundary, value, following(rnp.maximum(step - boundary, 0)))
+            later = as_number(following(rnp.maximum(step - boundary, 0)))
+            value = rnp.where(step < boundary, value, later)
         return value
 
     return schedule

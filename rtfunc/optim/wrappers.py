@@ -1,6 +1,6 @@
 """Optimizers around optimizers: gradients that are not finite, accumulation, averages, flat minima.
 
-Depends on `base` and `lax.cond`.
+Depends on `base`, `schedules` and `lax.cond`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from rtfunc.optim.base import (
     step_count,
     zeros_like,
 )
+from rtfunc.optim.schedules import as_number
 
 
 class ApplyIfFiniteState(NamedTuple):
@@ -317,7 +318,7 @@ def inject_hyperparameters(
         schedules = {k: v for k, v in moving.items() if callable(v)}
 
         def followed(count: Array, values: dict[str, Any]) -> dict[str, Any]:
-            return values | {k: rnp.asarray(v(count)) for k, v in schedules.items()}
+            return values | {k: as_number(v(count)) for k, v in schedules.items()}
 
         def init(params: Any) -> InjectState:
             count = step_count()

@@ -158,6 +158,44 @@ def test_decoding_with_a_cache_equals_the_whole_at_once(which):
     np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_decoder_computes_the_keys_of_its_memory_once(batch_first):
+    def make(length):
+        layer = nn.transformer_decoder_layer(
+            2, 7, batch_first=batch_first, is_causal=True, cache_length=length
+        )
+        return nn.transformer_decoder(layer, 2)
+
+    whole, stepwise = make(None), make(8)
+    axis = 1 if batch_first else 0
+    x, memory = (
+        random.normal(KEY, (3, n, 8) if batch_first else (n, 3, 8), "float64") for n in (5, 7)
+    )
+    params, state = whole.init(KEY, x, memory)
+    expected, _ = whole.apply(params, state, x, memory)
+    cache = nn.initial_state(stepwise, x, memory)
+    apply = jit(stepwise.apply)
+    out = []
+    for i in range(5):
+        # After the first step the memory is not looked at.
+        given = memory if i == 0 else memory * np.nan
+        step, cache = apply(params, cache, rnp.take(x, rnp.array([i]), axis=axis), given)
+        out.append(step)
+    # Sums over the keys in another order, in float64.
+    np.testing.assert_allclose(rnp.concatenate(out, axis=axis), expected, rtol=1e-10, atol=1e-10)
+    with pytest.raises(ShapeError, match="was made for 7 keys in a batch of 3, but there are 5"):
+        stepwise.apply(params, cache, x[:, :1] if batch_first else x[:1], x)
+
+
+def test_settings_of_attention_that_do_not_go_together_are_named():
+    with pytest.raises(ArgumentError, match="cache_length is for self-attention, memory_cached"):
+        nn.multi_head_attention(2, cache_length=4, memory_cached=True)
+    layer = nn.multi_head_attention(2, memory_cached=True)
+    params, state = layer.init(KEY, (5, 1, 8), (3, 1, 8))
+    with pytest.raises(ArgumentError, match="memory_cached is for keys other than the query"):
+        layer.apply(params, state, rnp.ones((5, 1, 8)))
+
+
 def test_a_cache_that_is_full_is_named_or_gives_nan():
     layer = nn.grouped_query_attention(2, cache_length=4)
     x = random.normal(KEY, (1, 3, 8))

@@ -215,6 +215,12 @@ def test_filled_arrays(shape):
     same(rnp.full(shape, 1.5), np.full(shape, 1.5, "float32"), weak=True)
 
 
+def test_full_keeps_all_digits_of_a_python_number():
+    assert float(rnp.full((), 0.1, "float64")) == 0.1
+    assert float(rnp.full_like(np.zeros(()), 0.1)) == 0.1
+    assert complex(rnp.full((), 0.1, "complex128")) == 0.1
+
+
 def test_full_broadcasts_its_value():
     same(rnp.full((2, 3), np.arange(3)), np.full((2, 3), np.arange(3)))
     with pytest.raises(ShapeError, match=r"a value of shape \(3,\) does not fill the shape \(\)"):

@@ -409,10 +409,16 @@ def _adaptive_max_pool(operation: str, count: int | None, x: ArrayLike, output_s
     # From the last axis to the first, the first maximum of each is the first in memory's order.
     for axis, number in reversed(list(enumerate(bins, lead))):
         places, _ = _bin_elements(x.shape[axis], number)
-        parts = _parts(x, axis, places)
-        window = tuple(places.shape[1] if i == axis + 1 else 1 for i in range(parts.ndim))
-        x = rnp.squeeze(reduce_window_max(parts, window), axis + 1)
+        x = _first_maxima(_parts(x, axis, places), axis + 1)
     return x
+
+
+def _first_maxima(x: Array, axis: int) -> Array:
+    """The maxima over `axis`, whose derivative goes to the first place that holds one."""
+    place = rnp.expand_dims(rnp.argmax(stop_gradient(x), axis=axis), axis)
+    along = tuple(-1 if i == axis else 1 for i in range(x.ndim))
+    chosen = rnp.arange(x.shape[axis], dtype=place.dtype).reshape(along) == place
+    return rnp.sum(select(chosen, x, scalar(0, x.dtype)), axis=axis, dtype=x.dtype)
 
 
 def _bins(operation: str, count: int | None, x: Array, output_size: Any) -> tuple[int, ...]:

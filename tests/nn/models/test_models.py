@@ -1,5 +1,7 @@
 """Models: the originals' names, numbers and gradients, with their weights; and their sizes."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -224,6 +226,28 @@ def test_initial_values_are_the_originals():
     params, _ = models.resnet([1, 1], width=16).init(KEY, (1, 3, 16, 16))
     weight = params["layer2"]["0"]["conv1"]["weight"]  # fan-out 32 * 9
     assert float(weight.std()) == pytest.approx((2 / (32 * 9)) ** 0.5, rel=0.05)
+
+
+#: Of torchvision 0.28: the first digits of the SHA-256 of its models' names and shapes in
+#: alphabetical order, "name (shape)" on each line, without num_batches_tracked.
+TORCHVISION = {
+    "resnet18": "2bb53b15765c4651",
+    "resnet34": "b945021fb00b779b",
+    "resnet50": "cf11dad974eadeaa",
+    "vgg11": "b11acd4f90d9643f",
+    "vgg11_bn": "eb52f2d89ad478d4",
+    "vit_b_16": "2c2360f6707280a8",
+}
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_names_and_shapes_are_those_of_torchvisions_weight_files(name):
+    made = eval_shape(lambda key: getattr(models, name)().init(key, (1, 3, 224, 224)), KEY)
+    lines = []
+    for part in made:
+        tree.map_with_path(lambda path, x: lines.append(f"{tree.keystr(path)} {x.shape}"), part)
+    text = "\n".join(sorted(x for x in lines if "num_batches_tracked" not in x))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == TORCHVISION[name]
 
 
 def test_a_residual_network_can_begin_as_the_identity():

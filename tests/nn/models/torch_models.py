@@ -1,7 +1,8 @@
 """The originals of `rtfunc.nn.models`, as PyTorch modules with their structure and names.
 
-Written after the documentation of torchvision's `models`, nanoGPT, milesial's Pytorch-UNet, and
-PyTorch's tutorials and examples, of which none is a package to install beside this PyTorch.
+Of torchvision's `models`, nanoGPT, milesial's Pytorch-UNet, and PyTorch's tutorials and examples, of
+which none is a package to install beside this PyTorch. torchvision's names and shapes are in
+`test_models` as digests.
 """
 
 import torch
