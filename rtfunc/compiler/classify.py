@@ -23,6 +23,7 @@ elementwise_cost = {
     **dict.fromkeys("exp exp2 expm1 log log2 log10 log1p logistic tanh".split(), 12),
     **dict.fromkeys("sin cos tan asin acos atan sinh cosh asinh acosh atanh cbrt".split(), 20),
     **dict.fromkeys("erf erfc erf_inv atan2 pow logaddexp".split(), 24),
+    **dict.fromkeys("lgamma digamma bessel_i0e bessel_i1e".split(), 60),
     "integer_pow": 3,
     "threefry2x32": 60,
     "normal_from_uniform": 48,

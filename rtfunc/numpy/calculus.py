@@ -7,7 +7,6 @@ on `joining`, `indexing` and `sorting`.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.cumulation import cumsum
 from rtfunc.numpy.elementwise import abs as _abs
 from rtfunc.numpy.elementwise import clip, remainder
@@ -57,7 +57,7 @@ def diff(
     Array([3, 5], dtype=int32)
     """
     x = as_array("diff", a)
-    n = operator.index(n)
+    n = as_integer("diff", "n", n)
     if n < 0:
         raise ArgumentError(at_user_line(f"diff: n is not negative, got {n}."))
     if not x.ndim:

@@ -16,6 +16,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
+from rtfunc.numpy.arguments import as_sequence
 from rtfunc.numpy.diagonals import diagonal_of
 from rtfunc.numpy.einstein import einsum, sum_over
 from rtfunc.ops.arithmetic import mul, sub
@@ -445,9 +446,10 @@ def multi_dot(arrays: Sequence[ArrayLike], *, preferred_element_type: Any = None
     >>> multi_dot([rnp.ones((9, 2)), rnp.ones((2, 9)), rnp.ones(9)]).shape
     (9,)
     """
-    operands = promote("multi_dot", *arrays)
-    if len(operands) < 2:
+    members = as_sequence("multi_dot", "arrays", arrays)
+    if len(members) < 2:
         raise ArgumentError(at_user_line("multi_dot takes at least two arrays."))
+    operands = promote("multi_dot", *members)
     for i, x in enumerate(operands):
         ends = i in (0, len(operands) - 1)
         if x.ndim != 2 and not (ends and x.ndim == 1):

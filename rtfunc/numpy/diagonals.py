@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import AxisError, ShapeError, at_user_line
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.ops.pad_slice import owned_array, slice_p
 from rtfunc.ops.shape import normalize_axis, reshape_p, transpose
 
@@ -36,6 +37,7 @@ def diagonal_of(operation: str, x: Array, offset: int, axis1: int, axis2: int) -
     row, column = (normalize_axis(operation, a, x.ndim) for a in (axis1, axis2))
     if row == column:
         raise AxisError(at_user_line(f"{operation} takes two different axes, got {row} twice."))
+    offset = as_integer(operation, "the offset of a diagonal", offset)
     x = transpose(x, (*(i for i in range(x.ndim) if i not in (row, column)), row, column))
     *lead, rows, columns = x.shape
     length = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))

@@ -126,12 +126,17 @@ def promote_types(a: DtypeLike, b: DtypeLike) -> np.dtype:
     return _dtypes.promote(as_dtype(a), False, as_dtype(b), False)[0]
 
 
-def can_cast(source: Any, target: DtypeLike, casting: Any = "safe") -> builtins.bool:
+def can_cast(source: Any, target: DtypeLike, casting: str = "safe") -> builtins.bool:
     """Whether a dtype (or an array's) converts to `target` under NumPy's rule `casting`.
 
     >>> can_cast("int32", "float64"), can_cast("float64", "float32")
     (True, False)
     """
+    rules = ("no", "equiv", "safe", "same_kind", "unsafe")
+    if not isinstance(casting, str) or casting not in rules:
+        raise ArgumentError(
+            at_user_line(f"can_cast: casting is one of {', '.join(rules)}, not {casting!r}.")
+        )
     return np.can_cast(_kind("can_cast", source)[0], as_dtype(target), casting=casting)
 
 

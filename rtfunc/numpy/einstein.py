@@ -124,7 +124,10 @@ def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> t
         subscripts = ",".join(map(text, inputs))
         if output is not None:
             subscripts += "->" + text(output)
+    if not operands:
+        raise ArgumentError(at_user_line("einsum_path takes at least one operand."))
     shapes = [x.shape for x in promote("einsum_path", *operands)]
+    _sizes(subscripts, _parse(subscripts, tuple(map(len, shapes)))[0], tuple(shapes))
     strategy = (
         "auto"
         if optimize is True

@@ -17,7 +17,6 @@ Array([0.+0.j, 2.+0.j, 0.+0.j], dtype=complex64)
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +28,7 @@ from rtfunc.core.batching import move_axis
 from rtfunc.core.device import Device
 from rtfunc.core.dtypes import DtypeLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
+from rtfunc.numpy.arguments import as_integer, as_sequence
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.shape import roll
 from rtfunc.ops.arithmetic import div, mul
@@ -249,14 +249,14 @@ def _along(operation: str, kind: str, x: Any, n: Any, axis: Any, norm: Any) -> A
     if n is None:
         points = _natural(kind, array.shape[number])
     else:
-        points = _as_integer(operation, "n", n)
+        points = as_integer(operation, "n", n)
     return _transform(operation, kind, array, (number,), (points,), norm)
 
 
 def _several(operation: str, kind: str, x: Any, s: Any, axes: Any, norm: Any) -> Array:
     array = transformable(operation, x)
     if s is not None:
-        s = tuple(_as_integer(operation, "an entry of s", n) for n in s)
+        s = [as_integer(operation, "an entry of s", n) for n in as_sequence(operation, "sizes", s)]
         if axes is None:
             axes = tuple(range(-len(s), 0))
     numbers = normalize_axes(operation, axes, array.ndim)
@@ -279,17 +279,6 @@ def _several(operation: str, kind: str, x: Any, s: Any, axes: Any, norm: Any) ->
 def _natural(kind: str, size: int) -> int:
     """The number of points that an axis of `size` means by default."""
     return 2 * (size - 1) if kind == "irfft" else size
-
-
-def _as_integer(operation: str, what: str, n: Any) -> int:
-    try:
-        return operator.index(n)
-    except TypeError as error:
-        if isinstance(n, Array):  # traced: its message says what to do
-            raise
-        raise DtypeError(
-            at_user_line(f"{operation}: {what} is an integer, not {type(n).__name__}.")
-        ) from error
 
 
 def _transform(
@@ -422,7 +411,7 @@ def rfftfreq(
 
 
 def _frequencies(operation: str, n: Any, d: Any, dtype: Any, device: Any) -> Array:
-    n = _as_integer(operation, "n", n)
+    n = as_integer(operation, "n", n)
     if n < 1:
         raise ArgumentError(at_user_line(f"{operation}: n is {n}; it is 1 or more."))
     if operation == "rfftfreq":

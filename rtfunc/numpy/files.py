@@ -9,6 +9,7 @@ import numpy as np
 
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike, as_dtype
+from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.numpy.creation import asarray
 from rtfunc.ops.convert import as_array
 
@@ -95,4 +96,10 @@ def fromiter(iter: Iterable[Any], dtype: DtypeLike, count: int = -1) -> Array:
     >>> fromiter((i * i for i in range(3)), int)
     Array([0, 1, 4], dtype=int32)
     """
-    return Array(np.fromiter(iter, as_dtype(dtype), count))
+    try:
+        found = np.fromiter(iter, as_dtype(dtype), count)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            at_user_line(f"fromiter takes an iterable of numbers: {error}.")
+        ) from None
+    return Array(found)

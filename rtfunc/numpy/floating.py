@@ -12,7 +12,7 @@ import numpy as np
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import DtypeError, at_user_line
-from rtfunc.numpy.arguments import constant, refuse_out
+from rtfunc.numpy.arguments import as_integer, constant, refuse_out
 from rtfunc.numpy.elementwise import floor_divide
 from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, neg, nextafter, sub
 from rtfunc.ops.comparison import (
@@ -92,7 +92,7 @@ def round(x: ArrayLike, decimals: int = 0, *, out: None = None) -> Array:
     Array([ 1.2, -0.5], dtype=float32)
     """
     refuse_out("round", out)
-    x = owned_array("round", x)
+    x, decimals = owned_array("round", x), as_integer("round", "decimals", decimals)
     if x.dtype == dtypes.bool_:
         return x
     if dtypes.is_integer(x.dtype):
@@ -102,7 +102,10 @@ def round(x: ArrayLike, decimals: int = 0, *, out: None = None) -> Array:
     if decimals == 0:
         return round_(x)
     wide = convert(x, dtypes.compute_dtype(x.dtype))
-    factor = constant(10.0 ** np.abs(decimals), wide)
+    limit = math.log10(float(dtypes.finfo(wide.dtype).max))
+    if abs(decimals) > limit:  # no number has such decimals, and none is half as large
+        return x if decimals > 0 else mul(x, constant(0, x))
+    factor = constant(10.0 ** abs(decimals), wide)
     if decimals > 0:
         # Numbers so large that they have no such decimals would overflow.
         scaled = mul(wide, factor)

@@ -15,6 +15,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, TracerError, at_user_line
 from rtfunc.core.trace import Tracer
+from rtfunc.numpy.arguments import as_integer, as_sequence
 from rtfunc.numpy.calculus import diff
 from rtfunc.numpy.creation import asarray, zeros
 from rtfunc.numpy.index_expressions import known_values
@@ -28,6 +29,10 @@ from rtfunc.ops.convert import as_array, convert, promote_inexact, scalar
 from rtfunc.ops.shape import reshape
 
 Bins = Any
+
+
+#: NumPy's names of how many bins there are.
+_RULES = ("auto", "fd", "doane", "scott", "stone", "rice", "sturges", "sqrt")
 
 
 def bincount(
@@ -54,7 +59,7 @@ def bincount(
         raise DtypeError(at_user_line(f"bincount takes integers, not {x.dtype}."))
     if x.ndim != 1:
         raise ShapeError(at_user_line(f"bincount takes one axis, not the shape {x.shape}."))
-    minlength = operator.index(minlength)
+    minlength = as_integer("bincount", "minlength", minlength)
     if minlength < 0:
         raise ArgumentError(at_user_line(f"bincount: minlength is not negative, got {minlength}."))
     if x.dtype == dtypes.bool_:
@@ -70,7 +75,7 @@ def bincount(
             )
         length = max(minlength, int(values.max()) + 1 if values.size else 0)
     else:
-        length = max(operator.index(length), minlength)
+        length = max(as_integer("bincount", "length", length), minlength)
     if weights is None:
         added: Any = 1
         dtype = dtypes.default_int
@@ -109,6 +114,12 @@ def histogram_bin_edges(
                 at_user_line(
                     f"histogram with bins={bins!r}: the number of bins depends on the values, "
                     "which are traced here. Give a number of bins."
+                )
+            )
+        if bins not in _RULES:
+            raise ArgumentError(
+                at_user_line(
+                    f"histogram: {bins!r} is not a rule for bins. There are {', '.join(_RULES)}."
                 )
             )
         bounds: Any = None if range is None else tuple(float(np.asarray(r)) for r in range)
@@ -242,7 +253,8 @@ def histogramdd(
         (points,) = promote_inexact("histogramdd", points)
         columns = [points[:, k] for k in np.arange(points.shape[1])]
     axes = len(columns)
-    each = [bins] * axes if np.isscalar(bins) or isinstance(bins, str) else list(bins)
+    several = not np.isscalar(bins) and not isinstance(bins, str)
+    each = as_sequence("histogramdd", "bins", bins) if several else [bins] * axes
     ranges = [None] * axes if range is None else list(range)
     if len(each) != axes or len(ranges) != axes:
         raise ArgumentError(

@@ -6,7 +6,6 @@ Their values depend on sizes only, so the results are constants, also in traced 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.joining import concatenate
 from rtfunc.numpy.ranges import slice_range
@@ -28,7 +28,7 @@ def _constant_indices(found: tuple[np.ndarray, ...]) -> tuple[Array, ...]:
 
 
 def _size(operation: str, n: Any) -> int:
-    size = operator.index(n)
+    size = as_integer(operation, "a size", n)
     if size < 0:
         raise ArgumentError(at_user_line(f"{operation}: a size is not negative, got {size}."))
     return size
@@ -44,7 +44,7 @@ def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
     """
     n = _size("tril_indices", n)
     m = n if m is None else _size("tril_indices", m)
-    rows, columns = _constant_indices(np.tril_indices(n, operator.index(k), m))
+    rows, columns = _constant_indices(np.tril_indices(n, as_integer("tril_indices", "k", k), m))
     return rows, columns
 
 
@@ -58,7 +58,7 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
     """
     n = _size("triu_indices", n)
     m = n if m is None else _size("triu_indices", m)
-    rows, columns = _constant_indices(np.triu_indices(n, operator.index(k), m))
+    rows, columns = _constant_indices(np.triu_indices(n, as_integer("triu_indices", "k", k), m))
     return rows, columns
 
 

@@ -20,7 +20,7 @@ from rtfunc.core.errors import (
     at_user_line,
 )
 from rtfunc.core.trace import context
-from rtfunc.numpy.arguments import refuse_out
+from rtfunc.numpy.arguments import as_sequence, refuse_out
 from rtfunc.numpy.index_expressions import index, known_values, parse, read
 from rtfunc.numpy.index_update import IndexUpdater
 from rtfunc.numpy.positions import (
@@ -277,7 +277,9 @@ def select(
     >>> select([x < 1, x > 2], [x, x * 10], -1)
     Array([ 0, -1, -1, 30], dtype=int32)
     """
-    if len(condlist) != len(choicelist) or not len(condlist):
+    condlist = as_sequence("select", "conditions", condlist)
+    choicelist = as_sequence("select", "choices", choicelist)
+    if len(condlist) != len(choicelist) or not condlist:
         raise ArgumentError(
             at_user_line(
                 f"select takes as many conditions as choices, at least one; got {len(condlist)} "

@@ -5,13 +5,12 @@ Depends on `elementwise`, `padding` and `ops.integer`.
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, at_user_line
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.elementwise import abs as _abs
 from rtfunc.numpy.indexing import where
 from rtfunc.numpy.padding import pad
@@ -85,7 +84,7 @@ def unpackbits(
     bits = shift_right_logical(reshape(x, (*x.shape, 1)), places) & np.uint8(1)
     bits = reshape(bits, (*x.shape[:-1], 8 * x.shape[-1]))
     if count is not None:
-        size, given = operator.index(count), bits.shape[-1]
+        size, given = as_integer("unpackbits", "count", count), bits.shape[-1]
         if size < 0:
             if size < -given:
                 raise ArgumentError(

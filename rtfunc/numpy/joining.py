@@ -15,6 +15,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, IndexingError, ShapeError, at_user_line
 from rtfunc.core.trace import Tracer
+from rtfunc.numpy.arguments import as_integer, as_sequence
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.index_expressions import index
 from rtfunc.numpy.shape import atleast_1d, atleast_2d, atleast_3d, broadcast_to, expand_dims, ravel
@@ -29,7 +30,8 @@ def _arrays(operation: str, arrays: Any) -> list[Array]:
         if not arrays.ndim:
             raise ShapeError(at_user_line(f"{operation} takes a sequence of arrays."))
         arrays = [arrays[i] for i in range(arrays.shape[0])]
-    found = [x if isinstance(x, Array) else asarray(x) for x in arrays]
+    members = as_sequence(operation, "arrays", arrays)
+    found = [x if isinstance(x, Array) else asarray(x) for x in members]
     if not found:
         raise ArgumentError(at_user_line(f"{operation} needs at least one array."))
     return found
@@ -238,7 +240,8 @@ def _parts(operation: str, x: Any, sections: Any, axis: int, equal: bool) -> lis
         small, larger = divmod(size, count)
         cuts = np.cumsum([0] + [small + 1] * larger + [small] * (count - larger)).tolist()
     else:
-        cuts = [0, *(int(i) for i in np.asarray(sections)), size]
+        given = as_sequence(operation, "places to cut at, or their number,", sections)
+        cuts = [0, *(as_integer(operation, "a place to cut at", i) for i in given), size]
     parts = []
     for start, stop in itertools.pairwise(cuts):
         start, stop, _ = slice(start, stop).indices(size)

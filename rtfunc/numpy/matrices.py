@@ -11,8 +11,9 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import as_shape
 from rtfunc.core.device import Device
 from rtfunc.core.dtypes import DtypeLike, as_dtype
-from rtfunc.core.errors import ShapeError, at_user_line
+from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.core.trace import context
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.diagonals import diagonal
 from rtfunc.ops.arithmetic import add, integer_pow
@@ -39,7 +40,7 @@ def eye(
            [0., 1.]], dtype=float32)
     """
     rows, columns = as_shape((n_rows, n_rows if n_cols is None else n_cols))
-    shape = (rows, columns)
+    shape, k = (rows, columns), as_integer("eye", "k", k)
     dtype = dtypes.default_float if dtype is None else as_dtype(dtype)
     if context.trace is None:
         result = Array(np.eye(*shape, k, dtype=dtype))
@@ -75,7 +76,7 @@ def tri(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: DtypeLike = f
            [1., 1.]], dtype=float32)
     """
     rows, columns = as_shape((n_rows, n_rows if n_cols is None else n_cols))
-    shape = (rows, columns)
+    shape, k = (rows, columns), as_integer("tri", "k", k)
     dtype = dtypes.default_float if dtype is None else as_dtype(dtype)
     if context.trace is None:
         return Array(np.tri(*shape, k, dtype=dtype))
@@ -89,6 +90,7 @@ def _triangle(operation: str, x: Any, k: int, upper: bool) -> Array:
             at_user_line(f"{operation} takes matrices (two axes or more), not shape {x.shape}.")
         )
     rows, columns = x.shape[-2:]
+    k = as_integer(operation, "k", k)
     mask = tri(rows, columns, k - 1 if upper else k, dtypes.bool_)
     zero = scalar(0, x.dtype, x.weak_type)
     return select(mask, zero, x) if upper else select(mask, x, zero)
@@ -122,6 +124,7 @@ def diag(x: Any, k: int = 0) -> Array:
            [0, 2]], dtype=int32)
     """
     x = x if isinstance(x, Array) else asarray(x)
+    k = as_integer("diag", "k", k)
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
@@ -153,7 +156,9 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Array:
     x = x if isinstance(x, Array) else asarray(x)
     if x.ndim != 1:
         raise ShapeError(at_user_line(f"vander takes one axis, not shape {x.shape}."))
-    count = x.shape[0] if N is None else N
+    count = x.shape[0] if N is None else as_integer("vander", "N", N)
+    if count < 0:
+        raise ArgumentError(at_user_line(f"vander: N is not negative, got {count}."))
     powers = range(count) if increasing else range(count)[::-1]
     if not count:
         return slice_(expand_dims(x, (1,)), (0, 0), (x.shape[0], 0))

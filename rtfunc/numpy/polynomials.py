@@ -5,7 +5,6 @@ Depends on `filters` for products and, at use, on `rtfunc.numpy.linalg` for root
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, ShapeError, TracerError, at_user_line
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.creation import asarray, ones, zeros
 from rtfunc.numpy.elementwise import sqrt
 from rtfunc.numpy.filters import convolve
@@ -198,7 +198,7 @@ def polyder(p: ArrayLike, m: int = 1) -> Array:
     >>> polyder(np.array([1, 2, 3], "int32"))
     Array([2, 2], dtype=int32)
     """
-    m = operator.index(m)
+    m = as_integer("polyder", "the order", m)
     if m < 0:
         raise ArgumentError(at_user_line(f"polyder: the order is not negative, got {m}."))
     p = _coefficients("polyder", p)
@@ -214,7 +214,7 @@ def polyint(p: ArrayLike, m: int = 1, k: ArrayLike | None = None) -> Array:
     >>> polyint(np.array([4.0, 2.0], "float32"))
     Array([2., 2., 0.], dtype=float32)
     """
-    m = operator.index(m)
+    m = as_integer("polyint", "the order", m)
     if m < 0:
         raise ArgumentError(at_user_line(f"polyint: the order is not negative, got {m}."))
     p, constants = promote_inexact(
@@ -258,7 +258,7 @@ def polyfit(
     """
     from rtfunc.numpy import linalg
 
-    deg = operator.index(deg)
+    deg = as_integer("polyfit", "the degree", deg)
     if deg < 0:
         raise ArgumentError(at_user_line(f"polyfit: the degree is not negative, got {deg}."))
     x, y = promote_inexact("polyfit", as_array("polyfit", x), as_array("polyfit", y))
@@ -310,6 +310,8 @@ def trim_zeros(filt: ArrayLike, trim: str = "fb") -> Array:
     Array([1, 0, 2], dtype=int64)
     """
     x = as_array("trim_zeros", asarray(filt) if isinstance(filt, (list, tuple)) else filt)
+    if not isinstance(trim, str) or trim.lower() not in ("f", "b", "fb", "bf"):
+        raise ArgumentError(at_user_line(f"trim_zeros: trim is 'f', 'b' or 'fb', not {trim!r}."))
     if x.ndim != 1:
         raise ShapeError(at_user_line(f"trim_zeros takes one axis, not the shape {x.shape}."))
     values = known_values(x)

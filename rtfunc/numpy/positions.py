@@ -6,7 +6,6 @@ Depends on `index_expressions`.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from rtfunc.core.errors import (
     at_user_line,
 )
 from rtfunc.core.trace import context
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.index_expressions import known_values
 from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, rem, sub
 from rtfunc.ops.comparison import ge, lt, ne
@@ -214,7 +214,7 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
         ]
         if size is not None:
             found = [
-                _resized(p, operator.index(size), fill)
+                _resized(p, as_integer("nonzero", "size", size), fill)
                 for p, fill in zip(found, _fills(fill_value, a.ndim))
             ]
         return tuple(Array(p) for p in found)
@@ -225,7 +225,7 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
                 "values. Pass size=..., or use where(condition, x, y)."
             )
         )
-    count = operator.index(size)
+    count = as_integer("nonzero", "size", size)
     flags = ravel(condition_array("nonzero", a))
     if not count or not flags.size:
         return tuple(filled((count,), f, dtypes.int32) for f in _fills(fill_value, a.ndim))

@@ -6,7 +6,6 @@ With concrete ends the numbers are computed in float64 and rounded once. Depends
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,10 +13,12 @@ import numpy as np
 
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
+from rtfunc.core.aval import as_shape, broadcast_shapes
 from rtfunc.core.device import Device
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, TracerError, at_user_line
 from rtfunc.core.trace import Tracer, context
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.creation import asarray
 from rtfunc.ops.arithmetic import add, div, mul, sub
 from rtfunc.ops.convert import as_array, convert, promote, promote_inexact, scalar
@@ -86,7 +87,7 @@ def _number(x: Array) -> Any:
 
 
 def _count(operation: str, num: Any) -> int:
-    count = operator.index(num)
+    count = as_integer(operation, "the number of samples", num)
     if count < 0:
         raise ArgumentError(at_user_line(f"{operation}: the number of samples is {count}."))
     return count
@@ -115,7 +116,7 @@ def linspace(
     count = _count("linspace", num)
     start, stop = promote_inexact("linspace", *_ends(start, stop))
     wanted = start.dtype if dtype is None else as_dtype(dtype)
-    shape = np.broadcast_shapes(start.shape, stop.shape)
+    shape = broadcast_shapes("linspace", start.shape, stop.shape)
     place = normalize_axis("linspace", axis, len(shape) + 1)
     parts = count - 1 if endpoint else count
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
@@ -165,6 +166,8 @@ def logspace(
     """
     start, stop, base = promote_inexact("logspace", *_ends(start, stop), asarray(base))
     wanted = start.dtype if dtype is None else as_dtype(dtype)
+    shape = broadcast_shapes("logspace", start.shape, stop.shape)
+    axis = normalize_axis("logspace", axis, len(shape) + 1)
     if not any(isinstance(v, Tracer) for v in (start, stop, base)):
         lower, upper, root = (_wide(v) for v in (start, stop, base))
         exponents = np.linspace(lower, upper, _count("logspace", num), endpoint, axis=axis)
@@ -187,6 +190,8 @@ def geomspace(
     """
     start, stop = promote_inexact("geomspace", *_ends(start, stop))
     wanted = start.dtype if dtype is None else as_dtype(dtype)
+    shape = broadcast_shapes("geomspace", start.shape, stop.shape)
+    axis = normalize_axis("geomspace", axis, len(shape) + 1)
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):
         wide = [_wide(v) for v in (start, stop)]
         if any((v == 0).any() for v in wide):
@@ -243,7 +248,7 @@ def indices(
     Array([[0, 1],
            [0, 1]], dtype=int32)
     """
-    sizes = tuple(dimensions)
+    sizes = as_shape(dimensions)
     ranges = [arange(n, dtype=dtype) for n in sizes]
     if sparse:
         return tuple(meshgrid(*ranges, sparse=True, indexing="ij"))
@@ -261,7 +266,11 @@ def fromfunction(
     Array([[0, 1],
            [1, 2]], dtype=int32)
     """
-    sizes = tuple(shape)
+    sizes = as_shape(shape)
+    if not callable(function):
+        raise ArgumentError(
+            at_user_line(f"fromfunction takes a function, not {type(function).__name__}.")
+        )
     return function(
         *(broadcasted_iota(as_dtype(dtype), sizes, axis) for axis in range(len(sizes))), **options
     )

@@ -6,7 +6,6 @@ on `ops.sort`.
 
 from __future__ import annotations
 
-import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import TracerError, UnsupportedError, at_user_line
 from rtfunc.core.trace import context
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.index_expressions import index, known_values
 from rtfunc.numpy.joining import concatenate
@@ -73,7 +73,7 @@ def unique(
             )
         if axis is not None:
             raise UnsupportedError(at_user_line("unique along an axis needs concrete values."))
-        results = _traced_unique(x, equal_nan, operator.index(size), fill_value)
+        results = _traced_unique(x, equal_nan, as_integer("unique", "size", size), fill_value)
     wanted = (True, return_index, return_inverse, return_counts)
     chosen = [r for r, w in zip(results, wanted) if w]
     return tuple(chosen) if len(chosen) > 1 else chosen[0]
@@ -89,7 +89,7 @@ def _concrete_unique(
     result = index(flat, (*(slice(None),) * (number % max(flat.ndim, 1)), first))
     if size is None:
         return [result, first, inverse, counts]
-    missing = operator.index(size) - first.shape[0]
+    missing = as_integer("unique", "size", size) - first.shape[0]
     if missing <= 0:
         cut = slice(None, size)
         kept = index(result, (*(slice(None),) * (number % result.ndim), cut))

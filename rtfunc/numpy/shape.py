@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from rtfunc.core.errors import (
     at_user_line,
 )
 from rtfunc.core.trace import Tracer
+from rtfunc.numpy.arguments import as_integer, as_sequence
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.creation import copy as _copy
 from rtfunc.numpy.index_expressions import index
@@ -80,7 +80,9 @@ def reshape(
         x = _copy(x)
     if order != "F":
         return _reshape(x, shape)
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    sizes = (
+        (shape,) if isinstance(shape, (int, np.integer)) else as_sequence("reshape", "sizes", shape)
+    )
     return transpose(_reshape(transpose(x), sizes[::-1]))
 
 
@@ -174,7 +176,7 @@ def expand_dims(x: ArrayLike, axis: int | Sequence[int]) -> Array:
     >>> expand_dims(np.zeros(3), (0, -1)).shape
     (1, 3, 1)
     """
-    return _expand_dims(x, (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis))
+    return _expand_dims(x, tuple(axis) if isinstance(axis, (tuple, list)) else (axis,))
 
 
 # Broadcasting
@@ -315,7 +317,7 @@ def rot90(x: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     """
     x = owned_array("rot90", x)
     first, second = normalize_axes("rot90", tuple(axes), x.ndim)
-    turns = k % 4
+    turns = as_integer("rot90", "k", k) % 4
     if turns == 0:
         return x
     if turns == 2:
@@ -355,7 +357,7 @@ def roll(
             wrapped = _modulo(places, x.shape[a])
             x = index(x, (*(slice(None),) * a, wrapped))
             continue
-        places = operator.index(amount) % x.shape[a]
+        places = as_integer("roll", "a shift", amount) % x.shape[a]
         if places:
             x = concatenate(
                 [_cut(x, a, x.shape[a] - places, x.shape[a]), _cut(x, a, 0, x.shape[a] - places)], a

@@ -15,6 +15,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.core.trace import context
+from rtfunc.numpy.arguments import as_sequence
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.index_expressions import index, known_values
 from rtfunc.numpy.indexing import take_along_axis
@@ -89,10 +90,7 @@ def lexsort(keys: Sequence[ArrayLike] | ArrayLike, axis: int = -1) -> Array:
     >>> lexsort((np.array([1, 0, 0]), np.array([2, 1, 2])))
     Array([1, 2, 0], dtype=int32)
     """
-    if isinstance(keys, (Array, np.ndarray)):
-        found = [asarray(keys[i]) for i in range(keys.shape[0])]
-    else:
-        found = [asarray(key) for key in keys]  # type: ignore[union-attr]
+    found = [asarray(key) for key in as_sequence("lexsort", "keys", keys)]
     if not found:
         raise ArgumentError(at_user_line("lexsort needs at least one key."))
     if any(key.shape != found[0].shape for key in found):

@@ -7,7 +7,6 @@ and `ops.special`.
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, at_user_line
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.elementwise import abs as _abs
 from rtfunc.numpy.elementwise import exp
 from rtfunc.numpy.indexing import where
@@ -24,7 +24,7 @@ from rtfunc.ops.special import bessel_i0e
 
 def _positions(operation: str, M: Any) -> np.ndarray | None:
     """0 to M - 1 over M - 1, in float64; None for a single sample."""
-    size = operator.index(M)
+    size = as_integer(operation, "the number of samples", M)
     if size < 0:
         raise ArgumentError(at_user_line(f"{operation}: a size is not negative, got {size}."))
     return np.arange(size) / (size - 1) if size != 1 else None

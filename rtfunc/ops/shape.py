@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,8 +73,11 @@ def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Array:
 
 
 def _fill_unknown(old: tuple[int, ...], shape: Any) -> tuple[int, ...]:
-    sizes: tuple[Any, ...] = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    unknown = [i for i, n in enumerate(sizes) if operator.index(n) == -1]
+    try:
+        sizes: Any = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        unknown = [i for i, n in enumerate(sizes) if operator.index(n) == -1]
+    except TypeError:
+        return as_shape(shape)  # which says what a shape is
     if len(unknown) > 1:
         raise ShapeError(at_user_line(f"reshape: only one size may be -1, but got {sizes}."))
     if unknown:
@@ -131,7 +134,8 @@ def transpose(x: ArrayLike, permutation: Sequence[int] | None = None) -> Array:
     if permutation is None:
         order = tuple(range(x.ndim))[::-1]
     else:
-        order = normalize_axes("transpose", tuple(permutation), x.ndim)
+        several = isinstance(permutation, (Iterable, np.ndarray))
+        order = normalize_axes("transpose", tuple(permutation) if several else permutation, x.ndim)
         if len(order) != x.ndim:
             raise AxisError(
                 at_user_line(

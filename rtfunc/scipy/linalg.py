@@ -141,7 +141,7 @@ def cho_solve(
 
     Arguments: b: a vector [n], or matrices [..., n, k].
     """
-    c, lower = c_and_lower
+    c, lower = _pair("cho_solve", "cho_factor", c_and_lower)
     factor, y, vector = _system("cho_solve", c, b)
     how = {"left_side": True, "lower": bool(lower), "unit_diagonal": False}
     conjugate = dtypes.is_complex(factor.dtype)
@@ -234,6 +234,16 @@ def lu_factor(
     return factors, pivots
 
 
+def _pair(operation: str, source: str, pair: Any) -> tuple[Any, Any]:
+    if isinstance(pair, (tuple, list)) and len(pair) == 2:
+        return pair[0], pair[1]
+    raise ArgumentError(
+        at_user_line(
+            f"{operation} takes the pair that {source} returns, not {type(pair).__name__}."
+        )
+    )
+
+
 def lu_solve(
     lu_and_piv: tuple[Array, Array],
     b: ArrayLike,
@@ -248,7 +258,7 @@ def lu_solve(
       b: a vector [n], or matrices [..., n, k].
       trans: 0 for a itself, 1 for its transpose, 2 for its conjugate transpose.
     """
-    factors, pivots = lu_and_piv
+    factors, pivots = map(asarray, _pair("lu_solve", "lu_factor", lu_and_piv))
     order = lu_pivots_to_permutation_p.bind(pivots, permutation_size=factors.shape[-1])
     y = asarray(b)
     if y.ndim != 1:

@@ -54,6 +54,8 @@ BOUNDS = {
     "erf_inv": (2.5, 2.5),
     "lgamma": (0.6, 4.0),
     "digamma": (0.6, 4.0),
+    "bessel_i0e": (0.6, 6.0),
+    "bessel_i1e": (0.6, 10.0),
 }
 # Where sampled arguments lie: all magnitudes in both signs unless a range stands here.
 DOMAINS = {
@@ -62,6 +64,8 @@ DOMAINS = {
     "tan": (-(2.0**45), 2.0**45),
     "lgamma": (0.0, math.inf),
     "digamma": (0.0, math.inf),
+    "bessel_i0e": (-1e9, 1e9),
+    "bessel_i1e": (-1e9, 1e9),
 }
 
 
@@ -117,6 +121,8 @@ EXACT = {
     "erf_inv": erf_inv_exact,
     "lgamma": lambda x: mpmath.loggamma(x).real,
     "digamma": mpmath.digamma,
+    "bessel_i0e": lambda x: mpmath.exp(-abs(x)) * mpmath.besseli(0, x),
+    "bessel_i1e": lambda x: mpmath.exp(-abs(x)) * mpmath.besseli(1, x),
 }
 
 
@@ -370,6 +376,20 @@ def test_special_values_of_functions_that_numpy_lacks(compiled, shape):
     np.testing.assert_array_equal(compiled("digamma")(shape, x), expected)
 
 
+@pytest.mark.parametrize("name", ["bessel_i0e", "bessel_i1e"])
+@pytest.mark.parametrize("shape", ["float8", "double4"])
+def test_scaled_bessel_functions_at_special_values(compiled, name, shape):
+    nan, tiny = math.nan, 1e-300 if shape == "double4" else 1e-37
+    x = np.array([nan, math.inf, -math.inf, 0.0, -0.0, tiny, 1e30, -1e30])
+    limit = math.sqrt(1 / (2 * math.pi * 1e30))
+    ends = [nan, 0.0, 0.0, 1.0, 1.0, 1.0, limit, limit]
+    if name == "bessel_i1e":
+        ends = [nan, 0.0, -0.0, 0.0, -0.0, tiny / 2, limit, -limit]
+    result = compiled(name)(shape, x)
+    np.testing.assert_allclose(result, ends, rtol=1e-6)  # float32 rounds the last two arguments
+    np.testing.assert_array_equal(np.signbit(result[1:]), np.signbit(ends[1:]))
+
+
 @pytest.mark.parametrize("name", ["sin", "cos"])
 @pytest.mark.parametrize("shape", ["float8", "double4"])
 def test_huge_angles_stay_between_minus_one_and_one(compiled, name, shape):
@@ -402,7 +422,7 @@ def test_only_intrinsics_are_called(compiled, name):
     assert all(declared.startswith("llvm.") for declared in compiled(name).declared)
 
 
-@pytest.mark.parametrize("name", ["exp", "log1p", "sin", "pow", "erfc", "erf_inv", "digamma"])
+@pytest.mark.parametrize("name", ["exp", "log1p", "sin", "pow", "erfc", "erf_inv", "digamma", "bessel_i1e"])
 def test_the_loop_vectoriser_takes_the_scalar_code(name):
     machine = target_machine()
     module = ir.Module()

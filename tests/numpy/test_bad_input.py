@@ -145,6 +145,29 @@ CASES: list[tuple[Any, type[RtfuncError], str]] = [
     (lambda: rnp.sort(X, kind="bogo"), ArgumentError, "'bogo' is not a kind of sorting"),
     (lambda: rnp.meshgrid(X[0], indexing="ab"), ArgumentError, "meshgrid"),
     (lambda: rnp.take(X, [0], mode="raise"), ArgumentError, "mode is 'fill', 'clip' or 'wrap'"),
+    (lambda: rnp.histogram(X, "best"), ArgumentError, "'best' is not a rule for bins. There are auto"),
+    (lambda: rnp.trim_zeros(X[0], "x"), ArgumentError, "trim is 'f', 'b' or 'fb', not 'x'"),
+    (lambda: rnp.fromfunction(X, (2,)), ArgumentError, "fromfunction takes a function, not ndarray"),
+    (lambda: rnp.fromiter(["a"], int), ArgumentError, "fromiter takes an iterable of numbers"),
+    (lambda: rnp.einsum_path("ij,jk", X), ArgumentError, "are for 2 operands, got 1"),
+    # whole numbers and sequences
+    (lambda: rnp.diag(X, 0.5), DtypeError, "diag: k is an integer, not 0.5"),
+    (lambda: rnp.tril(X, None), DtypeError, "tril: k is an integer, not None"),
+    (lambda: rnp.rot90(X, "a"), DtypeError, "rot90: k is an integer, not 'a'"),
+    (lambda: rnp.round(X, X), DtypeError, "round: decimals is an integer, not float64[2, 3]"),
+    (lambda: rnp.hanning("a"), DtypeError, "hanning: the number of samples is an integer, not 'a'"),
+    (lambda: rnp.vander(X[0], -1), ArgumentError, "vander: N is not negative, got -1"),
+    (lambda: rnp.split(X, 1.5), DtypeError, "split takes a sequence of places to cut at, or their"),
+    (lambda: rnp.split(X, ["a"]), DtypeError, "split: a place to cut at is an integer, not 'a'"),
+    (lambda: rnp.stack(None), DtypeError, "stack takes a sequence of arrays, not None"),
+    (lambda: rnp.concatenate(1), DtypeError, "concatenate takes a sequence of arrays, not 1"),
+    (lambda: rnp.select(None, [X]), DtypeError, "select takes a sequence of conditions, not None"),
+    (lambda: rnp.linalg.multi_dot([]), ArgumentError, "multi_dot takes at least two arrays"),
+    (lambda: rnp.transpose(X, 1.5), DtypeError, "transpose takes integers as axes, not float"),
+    (lambda: rnp.reshape(X, "ab"), DtypeError, "A shape is an integer or a sequence of integers"),
+    (lambda: rnp.expand_dims(X, 1.5), DtypeError, "expand_dims takes integers as axes, not float"),
+    (lambda: rnp.linspace(X, np.ones(4)), ShapeError, "linspace got shapes that do not broadcast"),
+    (lambda: rnp.logspace(0, 1, axis=2), AxisError, "logspace: axis 2 is out of bounds"),
     # indices
     (lambda: rnp.asarray(X)[2], IndexingError, "index 2 is out of bounds for axis 0 with size 2"),
     (lambda: rnp.asarray(X)[0, 0, 0], IndexingError, "3 indices for 2 axes"),
@@ -163,6 +186,78 @@ def test_the_error_says_what_is_wrong(attempt, error, text):
         attempt()
     assert text in str(info.value)
     assert "test_bad_input.py" in str(info.value)
+
+
+#: Arguments that fit few functions; those that they fit are welcome to them.
+NONSENSE: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "axis 7": ((X,), {"axis": 7}),
+    "axis of text": ((X,), {"axis": "a"}),
+    "half an axis": ((X,), {"axis": 1.5}),
+    "an axis twice": ((X,), {"axis": (0, 0)}),
+    "text": (("abc",), {}),
+    "None": ((None,), {}),
+    "an object": ((object(),), {}),
+    "texts": ((np.array(["a"]),), {}),
+    "objects": ((np.array([object()]),), {}),
+    "a scalar": ((np.float64(1),), {}),
+    "negative": ((-3,), {}),
+    "negative sizes": (((-1, 2),), {}),
+    "no elements": ((np.zeros((0, 3)),), {}),
+    "no elements along an axis": ((np.zeros((0, 3)),), {"axis": 0}),
+    "two of no elements": ((np.zeros((0, 3)), np.zeros((0, 3))), {}),
+    "booleans": ((np.ones(3, bool),), {}),
+    "complex": ((np.ones((2, 2), complex),), {}),
+    "shapes that do not fit": ((X, np.arange(4.0)), {}),
+    "text beside": ((X, "spam"), {}),
+    "None beside": ((X, None), {}),
+    "negative beside": ((X, -1), {}),
+    "large beside": ((X, 99), {}),
+    "half beside": ((X, 1.5), {}),
+    "a shape beside": ((X[0], (7, 3)), {}),
+    "three": ((X, X[0], np.arange(4)), {}),
+    "a dtype of text": ((X,), {"dtype": "spam"}),
+    "keepdims of text": ((X,), {"keepdims": "a"}),
+    "to be written to": ((X,), {"out": np.zeros(3)}),
+}
+FUNCTIONS = {
+    f"{module.__name__.removeprefix('rtfunc.')}.{name}": getattr(module, name)
+    for module, of_numpy in ((rnp, np), (rnp.linalg, np.linalg), (rnp.fft, np.fft))
+    for name in dir(of_numpy)
+    if inspect.isfunction(getattr(module, name, None))
+    and name
+    not in (
+        "array_repr",
+        "array_str",
+        "frompyfunc",
+        "load",
+        "fromfile",
+        "save",
+        "savez",
+        "frombuffer",
+    )
+    and "print" not in name
+    and not name.startswith("_")
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_whatever_is_given_the_error_is_one_of_ours(nonsense):
+    """No function lets a mistake through to NumPy or to Python's operators, which name others."""
+    args, options = NONSENSE[nonsense]
+    assert len(FUNCTIONS) > 300
+    for name, function in FUNCTIONS.items():
+        try:
+            inspect.signature(function).bind(*args, **options)
+        except TypeError:
+            continue
+        try:
+            function(*args, **options)
+        except RtfuncError as error:
+            assert "test_bad_input.py" in str(error), name
+        except Exception as error:
+            if "truth value" in str(error):  # an array where a flag belongs: NumPy's own words
+                continue
+            pytest.fail(f"{name} of {nonsense} raises {type(error).__name__}: {error}")
 
 
 def test_the_line_of_the_user_is_named():

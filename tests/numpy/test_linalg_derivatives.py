@@ -46,13 +46,19 @@ def test_derivatives_of_complex_functions():
     check_grads(lambda z: LA.slogdet(z)[1], (regular(3, 3, dtype="complex128"),))
 
 
-def test_gradient_of_determinants_of_singular_matrices():
+def test_derivatives_of_determinants_of_singular_matrices():
+    """To second order; that of rank n - 2 is all that is left where the gradient is zero."""
     for n in (2, 3, 4, 5):
-        u, v = values(n, n - 1), values(n - 1, n)
-        check_grads(LA.det, (u @ v,), order=2 if n < 4 else 1)
+        for rank in (n - 1, n - 2):
+            check_grads(LA.det, (values(n, rank) @ values(rank, n),), order=2)
+    complex_ = values(4, 3, dtype="complex128") @ values(3, 4)
+    check_grads(lambda a: LA.det(a).real, (complex_,), order=2)
+    second = rf.hessian(LA.det)(np.diag([2.0, 3.0, 0.0, 0.0]))
+    assert float(second[2, 2, 3, 3]) == pytest.approx(6)
+    assert float(second[2, 3, 3, 2]) == pytest.approx(-6)
     first_column = values(4, 4)
     first_column[:, 0] = 0
-    check_grads(LA.det, (first_column,), order=1)
+    check_grads(LA.det, (first_column,), order=2)
     np.testing.assert_allclose(rf.grad(LA.det)(np.zeros((4, 4))), np.zeros((4, 4)))
     check_grads(LA.det, (regular(4, 4),), order=3)
 

@@ -480,6 +480,10 @@ emitters: dict[str, Emitter] = {
             "erf",
             "erfc",
             "erf_inv",
+            "lgamma",
+            "digamma",
+            "bessel_i0e",
+            "bessel_i1e",
             "pow",
         ]
     },

@@ -6,14 +6,14 @@ axes, as the array API standard has them. Depends on `contraction`, `diagonals`,
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike
-from rtfunc.core.errors import DtypeError, ShapeError, at_user_line
+from rtfunc.core.errors import ShapeError, at_user_line
 from rtfunc.numpy import contraction
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.diagonals import diagonal_of
 from rtfunc.numpy.linalg.solving import inv
 from rtfunc.ops.convert import as_array, owned_array, promote
@@ -117,12 +117,7 @@ def matrix_power(a: ArrayLike, n: int, /) -> Array:
     Array([[89, 55],
            [55, 34]], dtype=int32)
     """
-    try:
-        exponent = operator.index(n)
-    except TypeError:
-        raise DtypeError(
-            at_user_line(f"matrix_power takes an integer as n, not {type(n).__name__}.")
-        ) from None
+    exponent = as_integer("matrix_power", "n", n)
     x = as_array("matrix_power", a)
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(

@@ -6,13 +6,13 @@ Depends on `ops.linalg`, `decompositions`.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
+from rtfunc.numpy.arguments import as_integer
 from rtfunc.numpy.contraction import matmul
 from rtfunc.numpy.linalg.decompositions import svdvals
 from rtfunc.numpy.reductions import max as amax
@@ -238,7 +238,8 @@ def tensorinv(a: ArrayLike, ind: int = 2) -> Array:
     (6, 2, 3)
     """
     (x,) = mx.matrix_operands("tensorinv", a)
-    if operator.index(ind) < 1:
+    ind = as_integer("tensorinv", "ind", ind)
+    if ind < 1:
         raise ArgumentError(at_user_line(f"tensorinv: ind is at least 1, not {ind}."))
     first, last = x.shape[:ind], x.shape[ind:]
     size = math.prod(first)

@@ -1,9 +1,10 @@
 """Determinants, their logarithms, and adjugates.
 
 The derivative of det(a) is the adjugate: adj(a) = det(a) a^-1 where the inverse exists, and finite
-everywhere. So the gradient of a determinant is right for singular matrices too. Derivatives of
-higher order are right for all matrices of at most 3 rows, whose adjugates are written out, and for
-larger ones that are not singular. Depends on `matrices`, `solve`.
+everywhere. So the gradient of a determinant is right for singular matrices too, and so is its
+second derivative, that of the adjugate. Derivatives of higher order are right for all matrices of
+at most 3 rows, whose adjugates are written out, and for larger ones that are not singular. Depends
+on `matrices`, `solve`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from rtfunc.core import dtypes
 from rtfunc.core.aval import Aval
-from rtfunc.core.primitive import Primitive
+from rtfunc.core.primitive import Primitive, add_tangents
 from rtfunc.ops.arithmetic import add, mul, neg, sub
 from rtfunc.ops.complex import complex_, imag
 from rtfunc.ops.convert import convert, scalar
@@ -131,27 +132,23 @@ def _adjugate_by_svd(x: np.ndarray) -> np.ndarray:
     return (sign * vh.conj().T * (before * after) @ u.conj().T).astype(x.dtype)
 
 
-# adj(x) = det(x) x^-1, so that d adj(x) = trace(x^-1 dx) adj(x) - x^-1 dx adj(x).
-
-
 def _adjugate_jvp(primitive: Primitive, primals: Any, tangents: Any) -> Any:
     (x,), (t,) = primals, tangents
-    out = primitive.bind(x)
-    moved = solve_square(x, t)
-    scaled = mul(_as_matrices(mx.trace(moved)), out)
-    return out, sub(scaled, mx.product(moved, out))
+    return primitive.bind(x), adjugate_derivative_p.bind(x, t)
 
 
 def _adjugate_vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
     (x,) = operands
-    out = primitive.bind(x)
+    return primitive.bind(x), lambda ct: [_transposed_derivative(x, ct)]
 
-    def pullback(ct: Any) -> list[Any]:
-        transposed = mx.swap(inverse(x))
-        scaled = mul(_as_matrices(_sum_of_products(ct, out)), transposed)
-        return [sub(scaled, mx.product(transposed, mx.product(ct, mx.swap(out))))]
 
-    return out, pullback
+def _transposed_derivative(x: Any, ct: Any) -> Any:
+    """The derivative of the adjugate as a linear map, transposed.
+
+    trace(d adj(x)[t] s) is the second derivative of det(x) in the directions s and t, which is
+    symmetric; therefore the transpose of the map is the map itself between transposed matrices.
+    """
+    return mx.swap(adjugate_derivative_p.bind(x, mx.swap(ct)))
 
 
 adjugate_p = Primitive(
@@ -160,6 +157,83 @@ adjugate_p = Primitive(
     impl=lambda xp, x: mx.on_host(_adjugate_kernel)(xp, x)[0],
     jvp=_adjugate_jvp,
     vjp=_adjugate_vjp,
+    batch=mx.batch_stack,
+    weak="strong",
+)
+
+
+# The derivative of the adjugate in a direction. With x = u diag(s) v^H it is det(u v^H) v m u^H, where
+# m is the derivative of the adjugate at diag(s) in the direction u^H t v: without a division, so
+# that it is right for singular matrices.
+
+
+def _derivative_infer(x: Aval, t: Aval) -> Aval:
+    mx.check_matrices("adjugate", x, square=True)
+    return Aval(x.shape, x.dtype)
+
+
+def _derivative_kernel(x: np.ndarray, t: np.ndarray) -> list[np.ndarray]:
+    if not x.size:
+        return [np.zeros_like(x)]
+    return list(mx.or_nan(_derivative_by_svd, x, t))
+
+
+def _derivative_by_svd(x: np.ndarray, t: np.ndarray) -> np.ndarray:
+    n = x.shape[-1]
+    u, s, vh = np.linalg.svd(x)
+    u_h, v = u.conj().swapaxes(-1, -2), vh.conj().swapaxes(-1, -2)
+    factor = (np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
+    # products[i, j] of all singular values but the i-th and the j-th
+    others = np.where(np.eye(n, dtype=bool), 1, s[..., None, :])
+    one = np.ones_like(others[..., :1])
+    before = np.cumprod(np.concatenate([one, others[..., :-1]], axis=-1), axis=-1)
+    after = np.cumprod(np.concatenate([one, others[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+    products = np.where(np.eye(n, dtype=bool), 0, before * after)
+    moved = u_h @ t @ v
+    diagonal = products @ np.diagonal(moved, axis1=-2, axis2=-1)[..., None]
+    m = np.where(np.eye(n, dtype=bool), diagonal, -moved * products)
+    return (factor * (v @ m @ u_h)).astype(x.dtype)
+
+
+def _second_derivative(x: Any, s: Any, t: Any) -> Any:
+    """The second derivative of the adjugate in the directions s and t, of matrices with an inverse.
+
+    adj(x) = det(x) x^-1, so that d adj(x)[t] = trace(y) adj(x) - y adj(x) with y = x^-1 t.
+    """
+    y, z = solve_square(x, t), solve_square(x, s)
+    out, along = adjugate(x), adjugate_derivative_p.bind(x, s)
+    zy = mx.product(z, y)
+    of_y = sub(mul(_as_matrices(mx.trace(y)), along), mx.product(y, along))
+    of_zy = sub(mx.product(zy, out), mul(_as_matrices(mx.trace(zy)), out))
+    return add(of_y, of_zy)
+
+
+def _derivative_jvp(primitive: Primitive, primals: Any, tangents: Any) -> Any:
+    x, t = primals
+    x_t, t_t = tangents
+    change = None if t_t is None else primitive.bind(x, t_t)
+    if x_t is not None:
+        change = add_tangents(change, _second_derivative(x, t, x_t))
+    return primitive.bind(x, t), change
+
+
+def _derivative_vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
+    x, t = operands
+
+    def pullback(ct: Any) -> list[Any]:
+        # trace(d2 adj(x)[s, t] r) is the third derivative of det(x), symmetric in all directions.
+        of_x = mx.swap(_second_derivative(x, t, mx.swap(ct))) if needed[0] else None
+        return [of_x, _transposed_derivative(x, ct) if needed[1] else None]
+
+    return primitive.bind(x, t), pullback
+
+
+adjugate_derivative_p = Primitive(
+    "adjugate_derivative",
+    infer=_derivative_infer,
+    impl=lambda xp, x, t: mx.on_host(_derivative_kernel)(xp, x, t)[0],
+    jvp=_derivative_jvp,
+    vjp=_derivative_vjp,
     batch=mx.batch_stack,
     weak="strong",
 )

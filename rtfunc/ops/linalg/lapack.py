@@ -173,75 +173,67 @@ def geev(a: np.ndarray, left: bool, right: bool) -> list[np.ndarray]:
     dtype, wide = a.dtype, dtypes.complex_of(a.dtype)
     work_in = _by_columns(a)
     count = len(work_in)
-    values = np.zeros((count, n), wide)
-    vectors = [np.zeros((count, n if wanted else 0, n), wide) for wanted in (left, right)]
+    # LAPACK writes into the stacks: real and imaginary parts of the values if a is real.
+    parts = [np.zeros((count, n), dtype) for _ in range(2 if real else 1)]
+    stored = [np.zeros((count, n if wanted else 1, n), dtype) for wanted in (left, right)]
+    failed = np.zeros(count, bool)
     if count and n:
         routine = _routine("?geev_", dtype)
-        parts = np.empty((2, n), dtype)
-        stored = [np.empty((n if wanted else 1, n), dtype) for wanted in (left, right)]
         jobs = [c_char_p(b"V" if wanted else b"N") for wanted in (left, right)]
-        size, info, ask = c_int(n), c_int(), c_int(-1)
-        widths = [c_int(n if wanted else 1) for wanted in (left, right)]
+        size, info, ask = byref(c_int(n)), c_int(), c_int(-1)
+        widths = [byref(c_int(n if wanted else 1)) for wanted in (left, right)]
         real_work = np.empty(2 * n, dtypes.real_of(dtype))
-        outputs = (
-            (c_void_p(parts[0].ctypes.data), c_void_p(parts[1].ctypes.data))
-            if real
-            else (c_void_p(parts[0].ctypes.data),)
-        )
+        rest = (*(() if real else (c_void_p(real_work.ctypes.data),)), byref(info))
+        characters = (c_size_t(1), c_size_t(1))
+        places = [_steps(x) for x in (work_in, *parts, *stored)]
 
-        def call(matrix: int, work: np.ndarray, length: c_int) -> None:
+        def call(i: int, work: np.ndarray, length: c_int) -> None:
+            matrix, *outputs, vl, vr = (c_void_p(at + i * step) for at, step in places)
             routine(
                 *jobs,
-                byref(size),
-                c_void_p(matrix),
-                byref(size),
+                size,
+                matrix,
+                size,
                 *outputs,
-                c_void_p(stored[0].ctypes.data),
-                byref(widths[0]),
-                c_void_p(stored[1].ctypes.data),
-                byref(widths[1]),
+                vl,
+                widths[0],
+                vr,
+                widths[1],
                 c_void_p(work.ctypes.data),
                 byref(length),
-                *(() if real else (c_void_p(real_work.ctypes.data),)),
-                byref(info),
-                c_size_t(1),
-                c_size_t(1),
+                *rest,
+                *characters,
             )
 
-        at, step = _steps(work_in)
         best = np.zeros(1, dtype)
-        call(at, best, ask)
+        call(0, best, ask)
         work = np.empty(max(int(best[0].real), 4 * n), dtype)
         length = c_int(work.size)
-        finite = _finite(work_in)
-        for i in range(count):
-            if finite[i]:
-                call(at + i * step, work, length)
-            if not finite[i] or info.value:
-                values[i] = nan(values.dtype)
-                for v in vectors:
-                    v[i] = nan(v.dtype)
+        for i, finite in enumerate(_finite(work_in)):
+            if finite:
+                call(i, work, length)
+            if not finite or info.value:
+                failed[i] = True
                 info.value = 0
-                continue
-            values[i] = parts[0] + 1j * parts[1] if real else parts[0]
-            for v, raw, wanted in zip(vectors, stored, (left, right)):
-                if wanted:
-                    v[i] = _paired(raw, parts[1]) if real else raw
-    found = [values.reshape(*lead, n)]
-    found += [_by_rows(v, tuple(lead)) for v, wanted in zip(vectors, (left, right)) if wanted]
-    return found
+    values = (parts[0] + 1j * parts[1]).astype(wide) if real else parts[0]
+    vectors = [x for x, wanted in zip(stored, (left, right)) if wanted]
+    if real:
+        vectors = [_paired(x, parts[1]) for x in vectors]
+    for x in (values, *vectors):
+        x[failed] = nan(wide)
+    return [values.reshape(*lead, n), *(_by_rows(v, tuple(lead)) for v in vectors)]
 
 
 def _paired(stored: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
-    """Complex eigenvectors (in rows here) from LAPACK's real ones.
+    """Complex eigenvectors (in rows here) from LAPACK's real ones, of a stack.
 
     For a pair of conjugate eigenvalues LAPACK stores the real and the imaginary part of the
     eigenvector of the first one.
     """
     out: Any = stored.astype(dtypes.complex_of(stored.dtype))
-    first = np.flatnonzero(imaginary > 0)
-    out.imag[first] = stored[first + 1]
-    out[first + 1] = out[first].conj()
+    matrix, first = np.nonzero(imaginary > 0)
+    out.imag[matrix, first] = stored[matrix, first + 1]
+    out[matrix, first + 1] = out[matrix, first].conj()
     return out
 
 

@@ -67,7 +67,8 @@ def _lu_infer(x: Aval) -> tuple[Aval, ...]:
     )
 
 
-def _lu_kernel(x: np.ndarray) -> list[np.ndarray]:
+def lu_kernel(x: np.ndarray) -> list[np.ndarray]:
+    """Factors, pivots and permutations of a stack of matrices, by LAPACK."""
     factors, pivots = lapack.getrf(x)
     return [factors, pivots, _permutation(pivots, x.shape[-2])]
 
@@ -175,7 +176,7 @@ def _lu_vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
 lu_p = Primitive(
     "lu",
     infer=_lu_infer,
-    impl=mx.on_host(_lu_kernel),
+    impl=mx.on_host(lu_kernel),
     jvp=_lu_jvp,
     vjp=_lu_vjp,
     batch=mx.batch_stack,

@@ -125,6 +125,14 @@ SAMPLES = {
             (*factored(np.zeros((0, 0))), np.zeros((0, 1))), {"transpose": False}, note="size 0"
         ),
     ],
+    "solve": [
+        Sample((GENERAL, real(3, 2))),
+        Sample((Z, complex_(3, 2)), note="complex"),
+        Sample((BATCH, real(2, 3, 1)), note="stack"),
+        Sample((np.zeros((0, 0)), np.zeros((0, 2))), note="size 0"),
+        Sample((np.zeros((0, 2, 2)), np.zeros((0, 2, 1))), note="empty stack"),
+        Sample((np.ones((2, 2)), np.ones((2, 1))), check_derivatives=False, note="singular"),
+    ],
     "qr": [
         *(Sample((x,), {"full_matrices": False}, note=note) for x, note in RECTANGULAR),
         *(
@@ -178,6 +186,10 @@ SAMPLES = {
         *(Sample((x,), note=note) for x, note in SQUARE),
         *(Sample((x,), note="another size") for x in (spread(4), spread(4) + 0.2j * real(4, 4))),
         Sample((np.outer(real(4), real(4)),), check_derivatives=False, note="singular"),
+    ],
+    "adjugate_derivative": [
+        *(Sample((x, np.cos(x)), note=note) for x, note in SQUARE),
+        Sample((spread(4), real(4, 4)), note="another size"),
     ],
     "slogdet": [
         *(Sample((x,), note=note) for x, note in SQUARE),

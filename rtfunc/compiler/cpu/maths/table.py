@@ -11,6 +11,7 @@ from collections.abc import Callable
 from llvmlite import ir
 
 from . import (
+    bessel,
     error_function,
     exponential,
     gamma,
@@ -76,6 +77,8 @@ FUNCTIONS: dict[str, Emitter] = {
     "erf_inv": emitter(error_function.erf_inv),
     "lgamma": emitter(gamma.lgamma),
     "digamma": emitter(gamma.digamma),
+    "bessel_i0e": emitter(bessel.bessel_i0e),
+    "bessel_i1e": emitter(bessel.bessel_i1e),
     "sign": emitter(rounding.sign),
     "floor": emitter(rounding.floor),
     "ceil": emitter(rounding.ceil),
