@@ -242,9 +242,6 @@ def order_readers(program: Program, overwritable: Collection[Variable], inner: I
     if not overwritable and not any(c.equation.primitive.name in _calls_in_place for c in calls):
         return
     writers: dict[Variable, int] = {}
-    for number, step in enumerate(steps):
-        for v in written(step):
-            writers[base(v)] = writers.get(base(v), 0) | 1 << number
     readers: dict[Variable, list[int]] = {}
     before: list[int] = []  # for each step, all that come before it by need, as a bit mask
     for number, step in enumerate(steps):
@@ -252,7 +249,8 @@ def order_readers(program: Program, overwritable: Collection[Variable], inner: I
         for v in dict.fromkeys(map(base, read(step))):
             readers.setdefault(v, []).append(number)
             mask |= writers.get(v, 0)
-        mask &= ~(1 << number)
+        for v in written(step):
+            writers[base(v)] = writers.get(base(v), 0) | 1 << number
         before.append(mask)
         while mask:
             other = mask.bit_length() - 1
