@@ -24,8 +24,15 @@ Base: TypeAlias = Callable[[Variable], Variable]
 class Part(Protocol):
     """A Program, and those of the sub-graphs of its calls in the order of the params."""
 
-    program: Program
-    inner: Mapping[Equation, Sequence[Part]]
+    @property
+    def program(self) -> Program:
+        """The steps."""
+        ...
+
+    @property
+    def inner(self) -> Mapping[Equation, Sequence[Part]]:
+        """For each call with sub-graphs, their Programs."""
+        ...
 
 
 Inner: TypeAlias = Mapping[Equation, Sequence[Part]]

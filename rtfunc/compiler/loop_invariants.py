@@ -16,12 +16,13 @@ from rtfunc.compiler.classify import elementwise_cost, kind_of
 from rtfunc.compiler.graph_passes import optimize, without_markers
 from rtfunc.compiler.inline import copy_into, inline_calls
 from rtfunc.core.graph import Atom, Equation, Graph, Variable, sub_graphs
-from rtfunc.core.staging import has_effect
 from rtfunc.ops.control_dce import drop_unused
 from rtfunc.ops.sub_graphs import invariant_variables
 
 #: A value that is dearer than this is not computed at every step.
 _CHEAP = 3
+#: What a library call counts as; elementwise work of more than this is worth memory.
+_DEAR = 64
 #: What is larger than all that it is made of is kept only up to so many bytes.
 _GROWN_BYTES = 1 << 24
 
@@ -170,7 +171,7 @@ def _worthwhile(
         if not all(a in movable for a in inputs):
             continue
         kind = _kind(e)
-        own = {"view": 0, "squeeze": 0, "iota": 0, "concatenate": 1}.get(kind, 64)
+        own = {"view": 0, "squeeze": 0, "iota": 0, "concatenate": 1}.get(kind, _DEAR)
         if kind == "elementwise":
             own = elementwise_cost.get(e.primitive.name, 3)
         total = own + sum(cost.get(a, 0) for a in inputs)
@@ -195,14 +196,13 @@ def _worthwhile(
     for a in body.outputs:
         if isinstance(a, Variable) and a in movable and makers[a] is not None:
             wanted.setdefault(a, False)
-    return [
-        v
-        for v, call in wanted.items()
-        if (call or cost[v] > _CHEAP)
-        and (
-            _bytes(v) <= max(source[v], 64) or _bytes(v) <= _GROWN_BYTES and (call or cost[v] > 64)
-        )
-    ]
+
+    def pays(v: Variable, call: bool) -> bool:
+        if _bytes(v) <= max(source[v], 64):
+            return call or cost[v] > _CHEAP
+        return _bytes(v) <= _GROWN_BYTES and (call or cost[v] > _DEAR)
+
+    return [v for v, call in wanted.items() if pays(v, call)]
 
 
 def _kind(equation: Equation) -> str:
