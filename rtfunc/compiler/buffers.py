@@ -2,27 +2,79 @@
 
 Fresh pages from the operating system cost more than the arithmetic that fills them: 100 MB are
 25,000 page faults. A large result therefore takes a block that an earlier one has given back when
-its Array died. What is kept is bounded. Depends on NumPy.
+its Array died. What is kept is bounded, and goes back to the operating system when memory runs short:
+before a large new block is asked for that does not fit into what is available, and when an allocation
+fails. Arenas of compiled functions go too. Depends on NumPy.
 """
 
 from __future__ import annotations
 
 import collections
+import math
 import os
+import re
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 #: Results smaller than this come from NumPy's own allocator.
 SMALL_BYTES = 1 << 18
-#: At most this much memory waits for its next use; `set_kept_bytes` changes it.
-KEPT_BYTES = 1 << 30
+#: Blocks from this size on are asked for only after a look at how much memory there is.
+_LARGE_BYTES = 1 << 25
 
 #: Where blocks and parts of arenas begin: multiples of so many bytes.
 ALIGNMENT = 64
+
+
+def _number_in(path: str, word: str = "") -> int | None:
+    """The first number in a file, after `word`."""
+    try:
+        with open(path) as file:
+            found = re.search(word + r"\s*(\d+)", file.read())
+    except OSError:
+        return None
+    return None if found is None else int(found[1])
+
+
+def available_bytes() -> float:
+    """How much memory the operating system has for this process; infinite where it does not tell.
+
+    On Linux, what is free or easily freed, within the limit of the process's control group.
+    """
+    available: float = math.inf
+    kilobytes = _number_in("/proc/meminfo", "MemAvailable:")
+    if kilobytes is not None:
+        available = 1024 * kilobytes
+    for limit, used in _CONTROL_GROUP_FILES:
+        most, now = _number_in(limit), _number_in(used)
+        if most is not None and now is not None:
+            available = min(available, most - now)
+    return available
+
+
+_CONTROL_GROUP_FILES = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+
+
+def _most_kept() -> int:
+    """An eighth of the machine's memory, from 256 MB to 8 GB."""
+    kilobytes = _number_in("/proc/meminfo", "MemTotal:") or 1 << 23
+    limits = [_number_in(limit) for limit, _ in _CONTROL_GROUP_FILES]
+    total = min([1024 * kilobytes, *(n for n in limits if n is not None)])
+    return min(max(total // 8, 1 << 28), 1 << 33)
+
+
+#: At most this much memory waits for its next use; `set_kept_bytes` changes it.
+KEPT_BYTES = _most_kept()
 
 
 class _Blocks:
@@ -39,11 +91,13 @@ class _Blocks:
             if blocks:
                 self.kept -= size
                 return blocks.pop()
+        if size >= _LARGE_BYTES and size > available_bytes():
+            release_memory()
         try:
             return np.empty(size, np.uint8)
         except MemoryError:
             # What waits for its next use may be what is missing.
-            self.clear()
+            release_memory()
         return np.empty(size, np.uint8)
 
     def give(self, block: np.ndarray) -> None:
@@ -169,6 +223,20 @@ def has_no_other_owner(buffers: Sequence[Any], position: int) -> bool:
 _REFERENCES = 2
 
 
+class Keeper(Protocol):
+    """What keeps memory for later calls."""
+
+    def release_memory(self) -> None:
+        """Let go of it."""
+        ...
+
+
+#: Whatever keeps memory beside the blocks here: compiled functions, their arenas.
+keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+
+
 def release_memory() -> None:
     """Give all memory that waits for its next use back to the operating system."""
+    for keeper in list(keepers):
+        keeper.release_memory()
     _blocks.clear()

@@ -24,8 +24,15 @@ Base: TypeAlias = Callable[[Variable], Variable]
 class Part(Protocol):
     """A Program, and those of the sub-graphs of its calls in the order of the params."""
 
-    program: Program
-    inner: Mapping[Equation, Sequence[Part]]
+    @property
+    def program(self) -> Program:
+        """The steps."""
+        ...
+
+    @property
+    def inner(self) -> Mapping[Equation, Sequence[Part]]:
+        """For each call with sub-graphs, their Programs."""
+        ...
 
 
 Inner: TypeAlias = Mapping[Equation, Sequence[Part]]
@@ -242,9 +249,6 @@ def order_readers(program: Program, overwritable: Collection[Variable], inner: I
     if not overwritable and not any(c.equation.primitive.name in _calls_in_place for c in calls):
         return
     writers: dict[Variable, int] = {}
-    for number, step in enumerate(steps):
-        for v in written(step):
-            writers[base(v)] = writers.get(base(v), 0) | 1 << number
     readers: dict[Variable, list[int]] = {}
     before: list[int] = []  # for each step, all that come before it by need, as a bit mask
     for number, step in enumerate(steps):
@@ -252,7 +256,8 @@ def order_readers(program: Program, overwritable: Collection[Variable], inner: I
         for v in dict.fromkeys(map(base, read(step))):
             readers.setdefault(v, []).append(number)
             mask |= writers.get(v, 0)
-        mask &= (1 << number) - 1  # other parts of the buffer may be written later
+        for v in written(step):
+            writers[base(v)] = writers.get(base(v), 0) | 1 << number
         before.append(mask)
         while mask:
             other = mask.bit_length() - 1

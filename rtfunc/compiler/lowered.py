@@ -26,6 +26,7 @@ from rtfunc.compiler.inline import (
 from rtfunc.compiler.joins import join_pads
 from rtfunc.compiler.kernel import Affine
 from rtfunc.compiler.loop_fission import split_loops
+from rtfunc.compiler.loop_invariants import hoist_invariants
 from rtfunc.compiler.memory import Plan, aligned, plan_memory
 from rtfunc.compiler.schedule import Call, Program, schedule
 from rtfunc.core.graph import Equation, Graph, Variable, sub_graphs
@@ -63,7 +64,7 @@ def lower(
         from rtfunc.compiler.complex_parts import complex_parts
 
         graph = optimize(complex_parts(graph))
-    program = schedule(_prepared(split_loops(inline_calls(graph))), absorbs)
+    program = schedule(_prepared(split_loops(hoist_invariants(inline_calls(graph)))), absorbs)
     lowered = _finish(program, scratch_bytes, [program.inputs[i] for i in donated])
     lowered.overlays = _overlays(lowered, donated)
     return lowered
@@ -91,7 +92,7 @@ def _prepared(graph: Graph) -> Graph:
 def _lower_inner(
     graph: Graph, scratch_bytes: Callable[[Call], int], overwritable: Sequence[int]
 ) -> Lowered:
-    graph = split_loops(inline_calls(graph))
+    graph = split_loops(hoist_invariants(inline_calls(graph)))
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
     call = Equation(None, (), {}, ())  # type: ignore[arg-type]
     equations, outputs = copy_into(graph, inputs, call)

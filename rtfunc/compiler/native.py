@@ -20,7 +20,9 @@ from rtfunc.compiler.buffers import (
     SMALL_BYTES,
     as_type,
     has_no_other_owner,
+    keepers,
     new_buffer,
+    release_memory,
 )
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.calls import called_graph
@@ -80,6 +82,7 @@ class Executable:
         ]
         self._weak = [a.weak_type for a in graph.out_avals]
         self._arenas: list[tuple[np.ndarray, int]] = []
+        keepers.add(self)
         self._failures: dict[int, BaseException] = {}
         # ctypes makes this a C function, which takes the GIL when it is called.
         self._host = _HostFunction(_host_runner(self.hosts, self._failures))
@@ -208,11 +211,8 @@ class Executable:
                 arena = self._arenas.pop()
             except IndexError:
                 arena = _new_arena(self.arena_bytes)
-        except (
-            MemoryError,
-            ValueError,
-        ) as error:  # NumPy's for more bytes than there are addresses
-            raise self._out_of_memory() from error
+        except (MemoryError, ValueError):  # ValueError: more bytes than there are addresses
+            outs, arena = self._memory_again(buffers, donating)
         try:
             status = self._entry(*buffers, *self._constants, *outs, arena[1], *self._tail)
         except (ValueError, TypeError) as error:
@@ -222,6 +222,21 @@ class Executable:
         if status:
             raise self._failures.pop(threading.get_ident())
         return list(map(Array, outs, self._weak))
+
+    def release_memory(self) -> None:
+        """Give up the arenas that are kept for later calls."""
+        self._arenas.clear()
+
+    def _memory_again(self, buffers: Sequence[Any], donating: bool) -> Any:
+        """Results and arena of a call, once nothing waits for its next use any more."""
+        release_memory()
+        try:
+            if donating:
+                return self._outs_over(buffers), _new_arena(self.arena_bytes)
+            outs = [make(shape, dtype) for make, shape, dtype in self._outs]
+            return outs, _new_arena(self.arena_bytes)
+        except (MemoryError, ValueError) as error:
+            raise self._out_of_memory() from error
 
     def _outs_over(self, buffers: Sequence[Any]) -> list[np.ndarray]:
         """Memory for the results, that of donated arguments where the plan allows it."""

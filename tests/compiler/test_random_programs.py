@@ -111,6 +111,35 @@ def _cond(x, k):
     return lax.cond(rnp.sum(x) > k % 3 - 1, rnp.cos, lambda v: v * 0.5, x)
 
 
+def _updated(x, k):
+    """A loop that updates what it carries, in parts or as a whole, or only hands it on."""
+    rows = rnp.atleast_2d(x)
+
+    def step(i, state):
+        a, b = state
+        return [
+            (a.at[i % 2].set(a[0] * 0.5), b * 2),
+            (a.at[i % 2].add(b[-1]), a + rnp.cos(b)),
+            (b, a * 0.5),
+            (lax.cond(rnp.sum(a) > 0, lambda v: v.at[0].set(1.0), lambda v: v, a), b + a[0]),
+            (a, b + rnp.exp(-a * a) * i),
+        ][k % 5]
+
+    a, b = lax.fori_loop(0, 2 + k % 2, step, (rows, rows * 2))
+    return a + b
+
+
+def _repeated(x, k):
+    """A loop with work that is the same at every step."""
+
+    def step(c, v):
+        weights = rnp.tanh(x) if k % 2 else rnp.broadcast_to(rnp.sin(rnp.mean(x)), x.shape)
+        return c * 0.5 + weights * v, rnp.sum(rnp.exp(weights) + c)
+
+    c, ys = lax.scan(step, rnp.cos(x), rnp.arange(float(k)).astype(rnp.float32))
+    return c + rnp.sum(ys)
+
+
 def _pad(x, k):
     return rnp.pad(x, [(k % 3, k % 2)] * x.ndim, constant_values=0.5) if x.ndim else x
 
@@ -146,6 +175,8 @@ UNARY = {
     "scan": _scan,
     "while": _while,
     "cond": _cond,
+    "updated": _updated,
+    "repeated": _repeated,
     "gradient": _gradient,
     "sort": lambda x, k: rnp.sort(x) if x.ndim else x,
     "cumsum": lambda x, k: rnp.cumsum(x, axis=-1) if x.ndim else x,

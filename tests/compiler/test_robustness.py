@@ -279,6 +279,81 @@ def test_kept_memory_is_bounded(monkeypatch):
     assert buffers._blocks.kept == 0
 
 
+def test_many_sizes_and_huge_blocks_leave_no_more_than_the_bound(monkeypatch):
+    buffers.release_memory()
+    monkeypatch.setattr(buffers, "KEPT_BYTES", 1 << 24)
+    held = []
+    for n in range(3000):
+        held.append(buffers.new_buffer((buffers.SMALL_BYTES + 4097 * (n % 500),), np.dtype("u1")))
+        if n % 7 == 0:
+            held.clear()
+    held.clear()
+    assert 0 < buffers._blocks.kept <= buffers.KEPT_BYTES
+    assert len(buffers._blocks.free) < 100  # sizes are rounded to eighths of powers of two
+    kept = buffers._blocks.kept
+    huge = buffers.new_buffer((1 << 25,), np.dtype("u1"))
+    del huge  # larger than all that may be kept
+    assert buffers._blocks.kept == kept
+    buffers.release_memory()
+
+
+def test_kept_memory_goes_before_a_block_that_does_not_fit(monkeypatch):
+    buffers.release_memory()
+    buffers.new_buffer((1 << 23,), np.dtype("u1"))
+    assert buffers._blocks.kept
+    monkeypatch.setattr(buffers, "available_bytes", lambda: 1 << 27)
+    buffers.new_buffer((1 << 26,), np.dtype("u1"))
+    kept = buffers._blocks.kept
+    assert kept > 1 << 26
+    monkeypatch.setattr(buffers, "available_bytes", lambda: 1 << 20)
+    large = buffers.new_buffer((1 << 27,), np.dtype("u1"))
+    assert buffers._blocks.kept == 0
+    del large
+    buffers.release_memory()
+
+
+def test_available_memory_is_within_the_machine():
+    available = buffers.available_bytes()
+    assert available > 1 << 20
+    if sys.platform == "linux":
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        assert available <= total
+        assert 1 << 28 <= buffers.KEPT_BYTES <= max(1 << 28, total // 8)
+
+
+def test_arenas_are_released():
+    f = rf.jit(lambda x: rnp.sum(rnp.sort(x)))
+    x = rnp.ones(1 << 18)
+    f(x)
+    executable = f.lower(x).compile()._executable
+    (arena,) = executable._arenas
+    assert arena[0].nbytes >= x.nbytes
+    del arena
+    buffers.release_memory()
+    assert not executable._arenas
+    assert float(f(x)) == x.size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_arenas_of_other_functions_make_room_for_a_call():
+    code = """
+    import resource
+    import numpy as np
+    import rtfunc as rf, rtfunc.numpy as rnp
+    from rtfunc.compiler import buffers
+    x = rnp.asarray(np.ones((1 << 26,), np.float32))  # 256 MB
+    functions = [rf.jit(lambda x, n=n: rnp.sum(rnp.sort(x[: (1 << 24) + n])[0])) for n in range(3)]
+    for f in functions:
+        f(x)
+    g = rf.jit(lambda x: x[: 1 << 25] + 1)  # 128 MB
+    g.lower(x).compile()
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 26), -1))
+    print(float(g(x)[-1]))
+    """
+    assert run_python(code) == "2.0"
+
+
 def test_donated_memory_is_used_again():
     buffers.release_memory()
     f = rf.jit(lambda x: x * 2, donate_argnums=0)
