@@ -20,10 +20,10 @@ def source_fingerprint() -> str:
     while waiting:
         with os.scandir(waiting.pop()) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.is_dir():
-                    waiting.append(entry.path)
-                elif entry.name.endswith(".py"):
+                if entry.name.endswith(".py"):
                     status = entry.stat()
                     found = entry.name, status.st_size, status.st_mtime_ns
                     digest.update(repr(found).encode())
+                elif entry.name != "__pycache__" and entry.is_dir():
+                    waiting.append(entry.path)
     return digest.hexdigest()

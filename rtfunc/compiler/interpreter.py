@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 
 #: Seconds after which a thread that waits for the interpreter gets it.
-_SWITCH_SECONDS = 1e-4
+_SWITCH_SECONDS = 5e-4
 
 
 class _Settings:

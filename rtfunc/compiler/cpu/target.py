@@ -71,6 +71,7 @@ def host() -> Target:
 
 def known_host() -> Target | None:
     """`host`, if that is known without loading LLVM."""
+    global _host
     if _host is not None:
         return _host
     key = _key()
@@ -78,10 +79,10 @@ def known_host() -> Target | None:
     if stored is None:
         return None
     try:
-        return Target(**json.loads(stored))
+        _host = Target(**json.loads(stored))
     except (ValueError, TypeError):  # written by another version
         user_cache().remove(key or "")
-        return None
+    return _host
 
 
 def _key() -> str | None:
