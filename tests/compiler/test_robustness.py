@@ -214,6 +214,47 @@ def test_exceptions_of_host_calls_come_out_and_the_next_call_works(error, place)
         assert (np.asarray(f(x)) == 3).all()
 
 
+def test_a_host_call_that_raises_value_error_runs_once():
+    calls = []
+
+    def host(v):
+        calls.append(1)
+        raise ValueError("not this")
+
+    f = rf.jit(lambda x: rf.pure_callback(host, x, x))
+    with pytest.raises(ValueError, match="not this"):
+        f(rnp.ones(3))
+    assert len(calls) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "TimeoutError"])
+def test_signals_before_a_host_call_are_raised(error):
+    # Python handles a signal where the next of its functions begins: that of the host call.
+    code = f"""
+    import os, signal, threading
+    import numpy as np, rtfunc as rf, rtfunc.numpy as rnp
+    from rtfunc import lax
+    def handle(number, frame):
+        raise {error}("by a signal")
+    signal.signal(signal.SIGINT, handle)
+    step = lambda c: (c[0] + 1, rnp.sin(c[1]) + 0.5)
+    def program(n, x):
+        y = lax.while_loop(lambda c: c[0] < n, step, (0, x))[1]
+        return rf.pure_callback(lambda v: np.asarray(v) * 2, y, y) + 1
+    f = rf.jit(program)
+    expected = float(f(20_000_000, 0.1))
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        while True:
+            f(20_000_000, 0.1)
+    except {error} as raised:
+        print(raised, float(f(20_000_000, 0.1)) == expected)
+    """
+    assert run_python(code) == "by a signal True"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 def test_ctrl_c_is_raised_when_the_call_returns():
     code = """
