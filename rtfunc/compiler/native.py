@@ -1,7 +1,8 @@
 """The native backend: Graphs as executables on the CPU.
 
 `compile_graph` takes the machine code of a Graph from the disk cache, or has it made (`translation`); the
-`Executable` calls it with the buffers of Arrays. Depends on `stored_program`, `graph_key`, `cpu.entry`.
+`Executable` calls it with the buffers of Arrays. Depends on `stored_program`, `graph_key`, `cpu.entry`,
+`forks`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtfunc.compiler import forks
 from rtfunc.compiler.buffers import ALIGNMENT, SMALL_BYTES, new_buffer
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.calls import called_graph
@@ -266,4 +268,5 @@ def translate(graph: Graph) -> Translation:
 
 def compile_graph(graph: Graph) -> Executable:
     """The native executable of `graph`."""
-    return Executable(graph)
+    with forks.held_off():
+        return Executable(graph)
