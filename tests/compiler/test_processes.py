@@ -168,7 +168,7 @@ def test_processes_that_fill_one_cache_at_once(tmp_path, expected):
     folder = str(tmp_path / "not yet there")
     together = [start_python(CACHED, RTFUNC_CACHE_DIR=folder) for _ in range(3)]
     assert [output_of(process) for process in together] == [expected] * 3
-    left = [path for path in (tmp_path / "not yet there").glob("*/.new-*")]
+    left = list((tmp_path / "not yet there").glob("*/.new-*"))
     assert not left
     assert run_python(CACHED, RTFUNC_CACHE_DIR=folder) == expected
 
