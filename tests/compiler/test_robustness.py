@@ -105,6 +105,41 @@ def test_threads_may_compile_different_functions_at_once():
         np.testing.assert_allclose(result, np.cos(np.asarray(x) * n) @ np.asarray(x), atol=2e-4)
 
 
+def test_threads_get_the_exceptions_of_their_own_host_calls():
+    def host(v):
+        if int(v) % 2:
+            raise ZeroDivisionError(str(int(v)))
+        return np.asarray(v) * 2
+
+    f = rf.jit(lambda x: lax.fori_loop(0, 3, lambda i, c: rf.pure_callback(host, x, c), x))
+
+    def work(number):
+        found = []
+        for _ in range(30):
+            try:
+                found.append(int(f(rnp.int32(number))))
+            except ZeroDivisionError as error:
+                found.append(str(error))
+        return set(found)
+
+    assert in_threads(6, work) == [{8 * n} if n % 2 == 0 else {str(n)} for n in range(6)]
+
+
+def test_a_host_call_may_call_the_program_that_it_is_part_of():
+    def host(v):
+        return np.asarray(f(rnp.asarray(v) - 1)) if v[0] > 0 else np.asarray(v)
+
+    f = rf.jit(lambda x: rnp.cumsum(rf.pure_callback(host, x, rnp.cumsum(x) * 0 + x)) + x)
+
+    def plain(x):
+        return np.cumsum(plain(x - 1) if x[0] > 0 else x) + x
+
+    x = np.array([3.0, 1.5, 2.5], np.float32)
+    assert all(
+        (r == plain(x)).all() for r in in_threads(3, lambda n: np.asarray(f(rnp.asarray(x))))
+    )
+
+
 PROGRAMS = {
     "product": lambda x: x @ rnp.sin(x).T,
     "reduction": lambda x: (rnp.sum(x), rnp.sum(x, axis=0), rnp.mean(x, axis=1), rnp.max(x)),
