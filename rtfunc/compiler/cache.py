@@ -69,11 +69,12 @@ def _default_folder() -> str:
         return chosen
     if base := os.environ.get("XDG_CACHE_HOME"):
         return os.path.join(base, "rtfunc")
-    if sys.platform == "darwin":
-        return os.path.expanduser("~/Library/Caches/rtfunc")
     if sys.platform == "win32" and (base := os.environ.get("LOCALAPPDATA")):
         return os.path.join(base, "rtfunc", "cache")
-    return os.path.expanduser("~/.cache/rtfunc")
+    folder = "~/Library/Caches/rtfunc" if sys.platform == "darwin" else "~/.cache/rtfunc"
+    expanded = os.path.expanduser(folder)
+    # An account without home, as in some containers, has no cache: nothing can be put into this.
+    return os.path.join(os.devnull, "rtfunc") if expanded == folder else expanded
 
 
 class DiskCache:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rtfunc.core import dtypes
 from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, neg, sqrt, sub
-from rtfunc.ops.comparison import bitwise_and, bitwise_or, eq, ge, gt, le, lt, ne
+from rtfunc.ops.comparison import bitwise_and, bitwise_not, bitwise_or, eq, ge, gt, le, lt, ne
 from rtfunc.ops.complex import abs_
 from rtfunc.ops.convert import bitcast, convert, scalar
 from rtfunc.ops.elementwise import broadcast_to
@@ -210,7 +210,8 @@ def _evaluated_wide(function: Callable[[Parts, bool], Parts]) -> Callable[[Parts
 
 def _times(size: Any, factor: Any) -> Any:
     """`size` times `factor`, where 0 wins against infinity."""
-    return select(_is(factor, 0), factor, mul(size, factor))
+    wins = bitwise_and(_is(factor, 0), bitwise_not(is_finite(size)))
+    return select(wins, factor, mul(size, factor))
 
 
 def _exp(x: Parts, narrow: bool) -> Parts:
@@ -264,6 +265,11 @@ def _has_sign(x: Any) -> Any:
     return lt(bitcast(x, dtypes.int64), scalar(0, dtypes.int64))
 
 
+def _signed(size: float, x: Any) -> Any:
+    """A number with the sign of x, zeros included."""
+    return select(_has_sign(x), neg(_number(size, x)), _number(size, x))
+
+
 def _sqrt(x: Parts, narrow: bool) -> Parts:
     """t = sqrt((|x| + |re|) / 2) is one part up to its sign, and im / (2 t) the other."""
     size = _magnitude(x) if narrow else _scaled_magnitude(x)
@@ -304,7 +310,7 @@ def _tanh(x: Parts, narrow: bool) -> Parts:
     real, imag = div(mul(h, add(one, squares)), below), div(mul(t, rest), below)
     # There im does not matter, infinite or not.
     saturated = _is(abs_(x.real), math.inf)
-    return Parts(select(saturated, h, real), select(saturated, _number(0, h), imag))
+    return Parts(select(saturated, h, real), select(saturated, _signed(0, t), imag))
 
 
 def _logistic(x: Parts, narrow: bool) -> Parts:
@@ -340,7 +346,8 @@ def _roots(x: Parts, narrow: bool) -> tuple[Parts, Parts]:
 
 def _finite_product(x: Any, y: Any) -> Any:
     """x y, where 0 wins against infinity."""
-    return select(_is(x, 0), x, _times(x, y))
+    wins = bitwise_and(_is(x, 0), bitwise_not(is_finite(y)))
+    return select(wins, x, _times(x, y))
 
 
 def _asin(x: Parts, narrow: bool) -> Parts:
@@ -371,14 +378,14 @@ def _atanh(x: Parts, narrow: bool) -> Parts:
     a, gap = abs_(x.real), sub(one, abs_(x.real))
     distance = add(mul(gap, gap), mul(x.imag, x.imag))
     real = mul(quarter, log1p(div(mul(four, a), distance)))
-    real = select(lt(x.real, _number(0, a)), neg(real), real)
+    real = select(_has_sign(x.real), neg(real), real)
     inside = sub(mul(gap, add(one, a)), mul(x.imag, x.imag))
     imag = _half(atan2(add(x.imag, x.imag), inside))
     # Far out, where squares overflow, x is as good as infinite.
     far = gt(maximum(a, abs_(x.imag)), _number(1e100, a))
-    zero, right = _number(0, a), _number(math.pi / 2, a)
-    quarter_turn = select(_has_sign(x.imag), neg(right), right)
-    return Parts(select(far, zero, real), select(far, quarter_turn, imag))
+    return Parts(
+        select(far, _signed(0, x.real), real), select(far, _signed(math.pi / 2, x.imag), imag)
+    )
 
 
 def _scaled(

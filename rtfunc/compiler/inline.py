@@ -11,13 +11,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Atom, Equation, Graph, Variable
 from rtfunc.ops.arithmetic import mul_p
+from rtfunc.ops.contract import accumulation_dtype
 from rtfunc.ops.convert import convert_element_type_p
 from rtfunc.ops.reduce import reduce_sum_p
 from rtfunc.ops.shape import reshape_p, transpose_p
@@ -102,6 +101,8 @@ def canonical(graph: Graph) -> Graph:
         replaced = None
         if equation.primitive.name == "dot_general":
             replaced = _dot(equation, makers)
+        elif equation.primitive.name == "conv_general_dilated" and _needs_conversion(equation):
+            replaced = _in_wider(equation)
         equations += [equation] if replaced is None else replaced
     return Graph(graph.inputs, tuple(equations), graph.outputs, graph.constants)
 
@@ -118,9 +119,13 @@ def _dot(
     if k == 1 and lhs.aval.dtype == out.dtype:
         return _product(equation, contract, batch)
     dtype = lhs.aval.dtype
-    if dtypes.is_float(dtype) and out.dtype not in (dtype, dtypes.compute_dtype(dtype)):
-        if dtypes.is_float(out.dtype):
-            return _converted(equation, out.dtype)
+    if _needs_conversion(equation):
+        # The wider product goes through this same rewriting.
+        return [
+            part
+            for e in _in_wider(equation)
+            for part in (e.primitive is equation.primitive and _dot(e)) or [e]
+        ]
     wide = dtype == out.dtype == dtypes.compute_dtype(dtype) and dtype != dtypes.bool_
     if wide and makers is not None:
         vectors = [_is_vector(x, batch[i], contract[i]) for i, x in enumerate((lhs, rhs))]
@@ -175,18 +180,28 @@ def _product(equation: Equation, contract: Any, batch: Any) -> list[Equation]:
     return builder.finish(builder.apply(mul_p, *aligned))
 
 
-def _converted(equation: Equation, dtype: np.dtype) -> list[Equation]:
-    """The contraction of the operands in a wider dtype."""
+def _needs_conversion(equation: Equation) -> bool:
+    """Whether a contraction's result is not what native code computes with its operands' dtype."""
+    dtype, out = equation.inputs[0].aval.dtype, equation.outputs[0].aval.dtype
+    if not dtypes.is_float(out) or out in (dtype, dtypes.compute_dtype(dtype)):
+        return False
+    return dtypes.is_float(accumulation_dtype(dtype, out))
+
+
+def _in_wider(equation: Equation) -> list[Equation]:
+    """The contraction of the operands in the dtype in which its sums are kept."""
     builder = _Builder(equation)
-    wide = [
-        builder.apply(convert_element_type_p, x, dtype=dtype, weak_type=False)
+    out = equation.outputs[0].aval.dtype
+    wide = accumulation_dtype(equation.inputs[0].aval.dtype, out)
+    operands = [
+        builder.apply(convert_element_type_p, x, dtype=wide, weak_type=False)
         for x in equation.inputs
     ]
-    product = builder.apply(equation.primitive, *wide, **equation.params)
-    # The wider product goes through this same rewriting.
-    inner = builder.equations.pop()
-    builder.equations += _dot(inner) or [inner]
-    return builder.finish(product)
+    params = {**equation.params, "preferred_element_type": None}
+    result = builder.apply(equation.primitive, *operands, **params)
+    if out != wide:
+        result = builder.apply(convert_element_type_p, result, dtype=out, weak_type=False)
+    return builder.finish(result)
 
 
 def _dot_products(equation: Equation, contract: Any, batch: Any) -> list[Equation]:

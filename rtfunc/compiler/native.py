@@ -1,20 +1,21 @@
 """The native backend: Graphs as executables on the CPU.
 
 `compile_graph` takes the machine code of a Graph from the disk cache, or has it made (`translation`); the
-`Executable` calls it with the buffers of Arrays. Depends on `stored_program`, `graph_key`, `cpu.entry`.
+`Executable` calls it with the buffers of Arrays. Depends on `stored_program`, `graph_key`, `cpu.entry`,
+`forks`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtfunc.compiler import forks
 from rtfunc.compiler.buffers import (
     ALIGNMENT,
     SMALL_BYTES,
@@ -27,7 +28,7 @@ from rtfunc.compiler.buffers import (
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.calls import called_graph
 from rtfunc.compiler.cpu import library
-from rtfunc.compiler.cpu.entry import make_entry
+from rtfunc.compiler.cpu.entry import HostFunction, make_entry
 from rtfunc.compiler.cpu.machine_code import InvalidModuleError
 from rtfunc.compiler.cpu.target import Target, host, known_host, open_llvm
 from rtfunc.compiler.fingerprint import source_fingerprint
@@ -42,8 +43,6 @@ from rtfunc.core.trace import use_trace
 
 if TYPE_CHECKING:
     from rtfunc.compiler.translation import Translation
-
-_HostFunction = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +82,8 @@ class Executable:
         self._weak = [a.weak_type for a in graph.out_avals]
         self._arenas: list[tuple[np.ndarray, int]] = []
         keepers.add(self)
-        self._failures: dict[int, BaseException] = {}
-        # ctypes makes this a C function, which takes the GIL when it is called.
-        self._host = _HostFunction(_host_runner(self.hosts, self._failures))
-        address = ctypes.cast(self._host, ctypes.c_void_p).value or 0
-        self._tail = [address if self.hosts else 0]
+        self._host = HostFunction(_host_runner(self.hosts)) if self.hosts else None
+        self._tail = [0 if self._host is None else self._host.pair]
         self._entry = make_entry(
             self.module.address("program"),
             len(graph.inputs) + len(self._constants) + len(self._outs) + 2,
@@ -214,13 +210,13 @@ class Executable:
         except (MemoryError, ValueError):  # ValueError: more bytes than there are addresses
             outs, arena = self._memory_again(buffers, donating)
         try:
-            status = self._entry(*buffers, *self._constants, *outs, arena[1], *self._tail)
+            self._entry(*buffers, *self._constants, *outs, arena[1], *self._tail)
         except (ValueError, TypeError) as error:
-            self._arenas.append(arena)
+            if all(map(_is_plain, buffers)):  # then a host call raised it
+                raise
             raise LayoutError from error
-        self._arenas.append(arena)
-        if status:
-            raise self._failures.pop(threading.get_ident())
+        finally:
+            self._arenas.append(arena)
         return list(map(Array, outs, self._weak))
 
     def release_memory(self) -> None:
@@ -292,20 +288,14 @@ def _new_arena(size: int) -> tuple[np.ndarray, int]:
     return memory, address + -address % ALIGNMENT
 
 
-def _host_runner(
-    hosts: Sequence[Equation], failures: dict[int, BaseException]
-) -> Callable[[int, int], int]:
-    """What compiled code calls for the steps that Python runs; 1 if one raised."""
+def _is_plain(buffer: Any) -> bool:
+    """Whether compiled code takes an array as it is: contiguous, aligned, no subclass of ndarray."""
+    return type(buffer) is np.ndarray and buffer.flags.c_contiguous and buffer.flags.aligned
 
-    def run(number: int, pointers: int) -> int:
-        try:
-            _run_equation(hosts[number], pointers)
-        except BaseException as error:
-            failures[threading.get_ident()] = error
-            return 1
-        return 0
 
-    return run
+def _host_runner(hosts: Sequence[Equation]) -> Callable[[int, int], None]:
+    """What compiled code calls for the steps that Python runs."""
+    return lambda number, pointers: _run_equation(hosts[number], pointers)
 
 
 def _run_equation(equation: Equation, pointers: int) -> None:
@@ -339,4 +329,5 @@ def translate(graph: Graph, donated: tuple[int, ...]) -> Translation:
 
 def compile_graph(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:
     """The native executable of `graph`, which may write results over the inputs at some positions."""
-    return Executable(graph, donated)
+    with forks.held_off():
+        return Executable(graph, donated)

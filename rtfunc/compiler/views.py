@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from rtfunc.compiler.kernel import Affine
 from rtfunc.core.graph import Atom, Equation
+from rtfunc.ops.gather import default_fill
 
 IndexMap = tuple[Affine, ...]
 
@@ -173,6 +174,9 @@ def plan_gather(equation: Equation, index: IndexMap, ndim: int) -> GatherPlan:
         (axis, equation.inputs[1], (*batch, Affine((0,) * ndim, k)))
         for k, axis in enumerate(numbers.start_index_map)
     )
-    fill = params["fill_value"] if params["mode"] == "fill" else None
+    fill = None
+    if params["mode"] == "fill":
+        given = params["fill_value"]
+        fill = default_fill(operand.dtype) if given is None else given
     assert indices.ndim == len(batch) + 1
     return GatherPlan(tuple(within), starts, window, fill)

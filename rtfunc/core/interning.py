@@ -9,6 +9,7 @@ Depends on `graph`.
 from __future__ import annotations
 
 import collections
+import os
 import threading
 from collections.abc import Hashable
 from typing import Any
@@ -22,6 +23,16 @@ CAPACITY = 256
 
 _graphs: collections.OrderedDict[Hashable, Graph] = collections.OrderedDict()
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """In a forked child: the thread that held the lock, if one did, is not there any more."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def interned(graph: Graph) -> Graph:

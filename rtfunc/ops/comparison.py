@@ -60,6 +60,8 @@ def _shift_left(xp: Any, x: Any, y: Any) -> Any:
 
 
 def _shift_right_arithmetic(xp: Any, x: Any, y: Any) -> Any:
+    if x.dtype.kind == "u":  # the sign bit that fills is 0
+        return _shift_right_logical(xp, x, y)
     last = y.dtype.type(_width(x) - 1)
     return xp.right_shift(x, xp.where(_inside(xp, x, y), y, last)).astype(x.dtype)
 

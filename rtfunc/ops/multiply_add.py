@@ -62,8 +62,8 @@ def _fma_64(xp: Any, x: Any, y: Any, z: Any) -> Any:
     total, error = _two_sum(high, part)
     result = total + _to_odd(xp, *_two_sum(low_sum, error))
     # Beyond the range in which the splitting is exact, and for infinities and NaN, two roundings
-    # do.
-    extreme = ~(xp.abs(x) < 1e150) | ~(xp.abs(y) < 1e150) | ~xp.isfinite(result)
+    # do. Where nothing is left, they have the sign of zero.
+    extreme = ~(xp.abs(x) < 1e150) | ~(xp.abs(y) < 1e150) | ~xp.isfinite(result) | (result == 0)
     return xp.where(extreme, x * y + z, result)
 
 

@@ -144,8 +144,10 @@ def test_accuracy(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", REAL)
-@pytest.mark.parametrize("name", ["sqrt", "exp", "log", "abs", "is_finite", "sin", "cos", "sinh",
-                                  "cosh", "tan", "tanh", "asin", "atan", "asinh", "conj"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    "sqrt exp log abs is_finite sin cos sinh cosh tan tanh asin atan asinh atanh conj".split(),
+)
 def test_infinities_zeros_and_cuts_are_numpys_where_it_gives_no_nan(name, dtype):
     values = np.array([0.0, -0.0, 0.5, -0.5, 2.0, -3.0, np.inf, -np.inf], REAL[dtype])
     real, imag = (a.ravel() for a in np.meshgrid(values, values, indexing="ij"))
@@ -161,6 +163,9 @@ def test_infinities_zeros_and_cuts_are_numpys_where_it_gives_no_nan(name, dtype)
     for part in ("real", "imag"):
         a, e = getattr(found, part)[defined], getattr(expected, part)[defined]
         np.testing.assert_allclose(a, e, rtol=TOLERANCE[dtype], atol=1e-15)
+        # The sign of zero says on which side of a cut a number lies.
+        zero = (e == 0) & np.isfinite(z)[defined]
+        np.testing.assert_array_equal(np.signbit(a[zero]), np.signbit(e[zero]))
 
 
 def test_division_and_magnitude_do_not_overflow_on_the_way():

@@ -10,7 +10,8 @@ import pytest
 from rtfunc.compiler.cpu import engine, entry
 
 # `sum3` returns the sum of the first int32 of each of three buffers, `store` writes buffer 0 to
-# buffer 1, `wait` waits for a nonzero value in its buffer, `status` returns -5.
+# buffer 1, `wait` waits for a nonzero value in its buffer, `status` returns -5, `call` calls the host
+# function in buffer 0 with -7 and the buffers.
 PROGRAMS = """
 define i32 @sum3(ptr %buffers) nounwind {
   %a = load ptr, ptr %buffers
@@ -47,6 +48,14 @@ look:
   br i1 %again, label %look, label %leave
 leave:
   ret i32 %x
+}
+define i32 @call(ptr %buffers) nounwind {
+  %pair = load ptr, ptr %buffers
+  %code = load ptr, ptr %pair
+  %context.p = getelementptr ptr, ptr %pair, i64 1
+  %context = load ptr, ptr %context.p
+  %status = call i32 %code(ptr %context, i64 -7, ptr %buffers)
+  ret i32 %status
 }
 define i32 @status(ptr %buffers) nounwind {
   ret i32 -5
@@ -196,3 +205,22 @@ def test_calls_keep_reference_counts(programs):
             call(array, None)
     after = sys.getrefcount(array), sys.getrefcount(np.ndarray), sys.getrefcount(TypeError)
     assert np.abs(np.subtract(after, before)).max() < 10
+
+
+@pytest.mark.parametrize("release_gil", [True, False])
+def test_host_functions_are_called_and_what_they_raise_is_raised(make, release_gil):
+    seen = []
+
+    def host(number, pointers):
+        seen.append(number)
+        assert pointers > 0
+        if len(seen) == 2:
+            raise KeyError("from the host")
+
+    function = entry.HostFunction(host)
+    call = make("call", 1, release_gil=release_gil)
+    assert call(function.pair) == 0
+    with pytest.raises(KeyError, match="from the host"):
+        call(function.pair)
+    assert call(function.pair) == 0
+    assert seen == [-7] * 3

@@ -422,7 +422,9 @@ def test_only_intrinsics_are_called(compiled, name):
     assert all(declared.startswith("llvm.") for declared in compiled(name).declared)
 
 
-@pytest.mark.parametrize("name", ["exp", "log1p", "sin", "pow", "erfc", "erf_inv", "digamma", "bessel_i1e"])
+@pytest.mark.parametrize(
+    "name", ["exp", "log1p", "sin", "pow", "erfc", "erf_inv", "digamma", "bessel_i1e"]
+)
 def test_the_loop_vectoriser_takes_the_scalar_code(name):
     machine = target_machine()
     module = ir.Module()

@@ -16,8 +16,8 @@ from rtfunc import lax
 from rtfunc.compiler import in_place, lowered
 from rtfunc.compiler.inspect import format_program
 from rtfunc.compiler.lowered import lower
+from tests.compiler.float_programs import BINARY, UNARY
 from tests.compiler.memory_simulator import Simulator
-from tests.compiler.test_random_programs import BINARY, UNARY
 
 EXAMPLES = int(os.environ.get("RTFUNC_FUZZ_EXAMPLES", "100"))
 SHAPES = [(), (3,), (2, 3), (3, 2), (1, 4), (2, 1, 3)]

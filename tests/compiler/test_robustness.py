@@ -18,6 +18,7 @@ import rtfunc.numpy as rnp
 from rtfunc import lax
 from rtfunc.compiler import buffers
 from rtfunc.compiler.cpu import threads
+from rtfunc.compiler.native import compile_graph
 
 GENERATOR = np.random.default_rng(0)
 
@@ -102,6 +103,41 @@ def test_threads_may_compile_different_functions_at_once():
     results = in_threads(6, lambda n: np.asarray(rf.jit(lambda x: rnp.cos(x * n) @ x)(x)))
     for n, result in enumerate(results):
         np.testing.assert_allclose(result, np.cos(np.asarray(x) * n) @ np.asarray(x), atol=2e-4)
+
+
+def test_threads_get_the_exceptions_of_their_own_host_calls():
+    def host(v):
+        if int(v) % 2:
+            raise ZeroDivisionError(str(int(v)))
+        return np.asarray(v) * 2
+
+    f = rf.jit(lambda x: lax.fori_loop(0, 3, lambda i, c: rf.pure_callback(host, x, c), x))
+
+    def work(number):
+        found = []
+        for _ in range(30):
+            try:
+                found.append(int(f(rnp.int32(number))))
+            except ZeroDivisionError as error:
+                found.append(str(error))
+        return set(found)
+
+    assert in_threads(6, work) == [{8 * n} if n % 2 == 0 else {str(n)} for n in range(6)]
+
+
+def test_a_host_call_may_call_the_program_that_it_is_part_of():
+    def host(v):
+        return np.asarray(f(rnp.asarray(v) - 1)) if v[0] > 0 else np.asarray(v)
+
+    f = rf.jit(lambda x: rnp.cumsum(rf.pure_callback(host, x, rnp.cumsum(x) * 0 + x)) + x)
+
+    def plain(x):
+        return np.cumsum(plain(x - 1) if x[0] > 0 else x) + x
+
+    x = np.array([3.0, 1.5, 2.5], np.float32)
+    assert all(
+        (r == plain(x)).all() for r in in_threads(3, lambda n: np.asarray(f(rnp.asarray(x))))
+    )
 
 
 PROGRAMS = {
@@ -214,6 +250,133 @@ def test_exceptions_of_host_calls_come_out_and_the_next_call_works(error, place)
         assert (np.asarray(f(x)) == 3).all()
 
 
+NESTED = {
+    "scan in cond": lambda step: (
+        lambda x: lax.cond(
+            rnp.sum(x) > -9,
+            lambda v: lax.scan(lambda c, w: (step(c) / 2 + w, step(w)), v, rnp.stack([v, v]))[0],
+            lambda v: v,
+            x,
+        )
+    ),
+    "cond in while": lambda step: (
+        lambda x: lax.while_loop(
+            lambda c: c[0] < 3,
+            lambda c: (c[0] + 1, lax.cond(c[0] == 1, step, lambda v: v + 1, c[1])),
+            (0, x),
+        )[1]
+    ),
+    "while in scan": lambda step: (
+        lambda x: lax.scan(
+            lambda c, n: (lax.fori_loop(0, n, lambda i, v: step(v) / 2 + 1, c), rnp.sum(c)),
+            x,
+            rnp.arange(3),
+        )[1]
+    ),
+    "condition of a while": lambda step: (
+        lambda x: lax.while_loop(lambda v: step(v)[0] < 99, lambda v: v + 1, x)
+    ),
+    "gradient of a scan": lambda step: rf.grad(
+        lambda x: rnp.sum(lax.scan(lambda c, w: (c * step(w), c), x, rnp.stack([x, x]))[0])
+    ),
+    "vmap": lambda step: lambda x: rf.vmap(lambda v: step(rnp.sin(v)) + 1)(x),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_exceptions_of_host_calls_leave_nested_programs_intact(name):
+    at, calls = [None], []
+
+    def host(v):
+        calls.append(1)
+        if at[0] == len(calls):
+            raise ZeroDivisionError("from the host")
+        return np.asarray(v) * 2
+
+    @rf.custom_jvp
+    def step(x):
+        return rf.pure_callback(host, x, x, vmap_method="sequential")
+
+    step.defjvp(lambda primals, tangents: (step(*primals), 2 * tangents[0]))
+    f = rf.jit(NESTED[name](step))
+    x = rnp.arange(1.0, 4.0)
+    expected, count = np.asarray(f(x)), len(calls)
+    assert count
+    for number in range(1, count + 1):  # in each of the calls
+        calls.clear()
+        at[0] = number
+        with pytest.raises(ZeroDivisionError, match="from the host"):
+            f(x)
+        assert len(calls) == number
+        calls.clear()
+        at[0] = None
+        assert (np.asarray(f(x)) == expected).all()
+
+
+def test_an_exception_gives_the_memory_of_intermediate_values_back():
+    calls = []
+
+    def host(v):
+        calls.append(1)
+        if len(calls) % 2 == 0:
+            raise ZeroDivisionError
+        return np.asarray(v)
+
+    def program(x):
+        y = rnp.cumsum(x)  # in the arena
+        return rnp.cumsum(rf.pure_callback(host, y, y))
+
+    x = rnp.ones(1000)
+    graph = rf.make_graph(program)(x)
+    executable = compile_graph(graph)
+    for _ in range(3):
+        executable([x])
+        with pytest.raises(ZeroDivisionError):
+            executable([x])
+        assert len(executable._arenas) == 1
+
+
+def test_a_host_call_that_raises_value_error_runs_once():
+    calls = []
+
+    def host(v):
+        calls.append(1)
+        raise ValueError("not this")
+
+    f = rf.jit(lambda x: rf.pure_callback(host, x, x))
+    with pytest.raises(ValueError, match="not this"):
+        f(rnp.ones(3))
+    assert len(calls) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "TimeoutError"])
+def test_signals_before_a_host_call_are_raised(error):
+    # Python handles a signal where the next of its functions begins: that of the host call.
+    code = f"""
+    import os, signal, threading
+    import numpy as np, rtfunc as rf, rtfunc.numpy as rnp
+    from rtfunc import lax
+    def handle(number, frame):
+        raise {error}("by a signal")
+    signal.signal(signal.SIGINT, handle)
+    step = lambda c: (c[0] + 1, rnp.sin(c[1]) + 0.5)
+    def program(n, x):
+        y = lax.while_loop(lambda c: c[0] < n, step, (0, x))[1]
+        return rf.pure_callback(lambda v: np.asarray(v) * 2, y, y) + 1
+    f = rf.jit(program)
+    expected = float(f(20_000_000, 0.1))
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        while True:
+            f(20_000_000, 0.1)
+    except {error} as raised:
+        print(raised, float(f(20_000_000, 0.1)) == expected)
+    """
+    assert run_python(code) == "by a signal True"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 def test_ctrl_c_is_raised_when_the_call_returns():
     code = """
@@ -265,6 +428,47 @@ def test_kept_memory_is_given_back_before_memory_runs_out():
         print("out of memory")
     """
     assert run_python(code) == "out of memory"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("place", ["scan", "cond in while", "host call", "gradient"])
+def test_nested_programs_that_run_out_of_memory(place):
+    code = f"""
+    import resource
+    import numpy as np
+    import rtfunc as rf, rtfunc.numpy as rnp
+    from rtfunc import lax
+
+    def spread(x):  # needs four times the memory that there is, for what nothing else reads
+        return rnp.sum(rnp.cumsum(rnp.broadcast_to(x, (1 << 28,)) * x))
+
+    programs = {{
+        "scan": lambda x: lax.scan(lambda c, v: (c + spread(v), c), x, rnp.ones(3))[0],
+        "cond in while": lambda x: lax.while_loop(
+            lambda c: c[0] < 2,
+            lambda c: (c[0] + 1, lax.cond(c[1] > 0, spread, lambda v: v, c[1])),
+            (0, x),
+        )[1],
+        "host call": lambda x: rf.pure_callback(
+            lambda v: np.ones(1 << 28).sum().astype(np.float32) + v, x, x
+        ),
+        "gradient": rf.grad(lambda x: lax.scan(lambda c, v: (rnp.sin(c * spread(v)), c), x, rnp.ones(3))[0]),
+    }}
+    g = rf.jit(lambda x: rnp.cumsum(x * rnp.ones(100))[-1])
+    x = rnp.float32(1)
+    f = rf.jit(programs[{place!r}])
+    compiled = f.lower(x).compile()
+    before = float(g(x))
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 28), -1))
+    for _ in range(2):
+        try:
+            compiled(x)
+        except MemoryError as error:
+            print(str(error)[:21] if {place!r} != "host call" else "A compiled call needs")
+        assert float(g(x)) == before
+    """
+    assert run_python(code) == "\n".join(["A compiled call needs"] * 2)
 
 
 def test_kept_memory_is_bounded(monkeypatch):
@@ -413,6 +617,68 @@ def test_dropped_functions_leave_no_memory_behind():
     """
     # A function that stayed would keep its Graph and its code: some 100 kB.
     assert int(run_python(program)) < 200 * 4_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    "kind", ["large results", "donated", "host calls", "exceptions", "threads"]
+)
+def test_calls_leave_no_memory_behind(kind):
+    program = f"""
+        import gc, os, threading
+        import numpy as np
+        import rtfunc as rf
+        import rtfunc.numpy as rnp
+
+        def resident():
+            gc.collect()
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        x = rnp.ones(1 << 18)  # a megabyte
+        double = rf.jit(lambda x: (x * 2, rnp.cumsum(x)))
+        step = rf.jit(lambda x, y: (x + y, rnp.sin(x)), donate_argnums=(0, 1))
+        on_host = rf.jit(lambda x: rf.pure_callback(lambda v: np.asarray(v) * 2, x, x))
+
+        def fail(v):
+            raise ZeroDivisionError
+
+        failing = rf.jit(lambda x: rf.pure_callback(fail, rnp.cumsum(x), x))
+
+        def large_results(count):
+            for _ in range(count):
+                double(x)
+
+        def donated(count):
+            state = rnp.ones(1 << 18) + 0, rnp.ones(1 << 18) + 1
+            for _ in range(count):
+                state = step(*state)
+
+        def host_calls(count):
+            for _ in range(count):
+                on_host(x)
+
+        def exceptions(count):
+            for _ in range(count):
+                try:
+                    failing(x)
+                except ZeroDivisionError:
+                    pass
+
+        def threads(count):
+            workers = [threading.Thread(target=large_results, args=(count // 4,)) for _ in range(4)]
+            [w.start() for w in workers]
+            [w.join() for w in workers]
+
+        work = {kind.replace(" ", "_")}
+        work(40)
+        before = resident()
+        work(120)
+        print(resident() - before)
+    """
+    # One of the 120 results, or one arena, that stayed would be a megabyte. A few may wait for
+    # their next use.
+    assert int(run_python(program)) < 12_000_000
 
 
 # --- The disk

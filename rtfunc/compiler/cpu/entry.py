@@ -5,6 +5,10 @@ is LLVM IR compiled once (and cached on disk) for all entries. That code has the
 call, takes the data pointers straight out of the NumPy arrays that it is given, and calls the
 program with them.
 
+`HostFunction` is the other direction: a Python function as what compiled code calls. An exception stays
+set, as in any C function of CPython's, until the entry has returned: nothing that Python raises on the way,
+be it by a signal that arrives before the function's first line, gets lost.
+
 It relies on two layouts: the head of a Python object, and the array object of NumPy's C API
 (`PyArrayObject_fields`, the same since NumPy 1.7). Both are checked at first use; where they do not
 hold, ctypes does the work under the same contract.
@@ -18,6 +22,7 @@ import ctypes
 import functools
 import platform
 import struct
+import threading
 from collections.abc import Callable
 from ctypes import c_char_p, c_int, c_int32, c_void_p, py_object
 from typing import Any
@@ -120,6 +125,13 @@ next:
   br label %check
 run:
   CALL
+  %done = icmp eq i32 %status, 0
+  br i1 %done, label %finish, label %stopped
+stopped:
+  %raised = call ptr @rtfunc_python_PyErr_Occurred()
+  %by.python = icmp ne ptr %raised, null
+  br i1 %by.python, label %failed, label %finish
+finish:
   %wide = sext i32 %status to i64
   %result = call ptr @rtfunc_python_PyLong_FromLongLong(i64 %wide)
   ret ptr %result
@@ -140,6 +152,25 @@ failed:
 }
 """
 
+_CALL_PYTHON = """
+declare i32 @rtfunc_python_PyGILState_Ensure()
+declare void @rtfunc_python_PyGILState_Release(i32)
+declare ptr @rtfunc_python_PyObject_CallFunction(ptr, ptr, ...)
+declare void @rtfunc_python_Py_DecRef(ptr)
+@arguments = private constant [3 x i8] c"LL\\00"
+
+define i32 @call_python(ptr %function, i64 %number, ptr %pointers) nounwind {
+  %state = call i32 @rtfunc_python_PyGILState_Ensure()
+  %table = ptrtoint ptr %pointers to i64
+  %result = call ptr (ptr, ptr, ...) @rtfunc_python_PyObject_CallFunction(
+    ptr %function, ptr @arguments, i64 %number, i64 %table)
+  call void @rtfunc_python_Py_DecRef(ptr %result)
+  call void @rtfunc_python_PyGILState_Release(i32 %state)
+  %failed = icmp eq ptr %result, null
+  %status = zext i1 %failed to i32
+  ret i32 %status
+}
+"""
 _CALL_HOLDING = "%status = call i32 %native(ptr %pointers)"
 _CALL_RELEASING = """%thread = call ptr @rtfunc_python_PyEval_SaveThread()
   %status = call i32 %native(ptr %pointers)
@@ -177,7 +208,8 @@ def make_entry(
     """A Python function that calls a native program on the memory of arrays.
 
     Args:
-        address: of a C function `int32 program(void **buffers)`. It must not call into Python.
+        address: of a C function `int32 program(void **buffers)`. It may call into Python through a
+            `HostFunction` alone, and then returns what is not 0 if that did.
         arguments: how many the function takes, in the order of `buffers`.
         outputs: how many of the last arguments the program writes to.
         release_gil: let other Python threads run during the call. Costs some 40 ns; without, the
@@ -192,9 +224,9 @@ def make_entry(
         looks neither at dtypes nor at shapes: that the arrays are what the program was compiled for
         is the caller's to know.
 
-        It raises `TypeError` for another number or other types of arguments, `ValueError` for an
-        array that is not contiguous and aligned, or is an output and read-only, and `OverflowError`
-        for an `int` that is no address.
+        What a `HostFunction` raised is raised. Otherwise it raises `TypeError` for another number or
+        other types of arguments, `ValueError` for an array that is not contiguous and aligned, or is an
+        output and read-only, and `OverflowError` for an `int` that is no address.
     """
     if not 0 <= outputs <= arguments:
         raise ValueError(f"outputs must be from 0 to {arguments}, got {outputs}")
@@ -252,16 +284,51 @@ def _make_ctypes_entry(
     def entry(*given: Any) -> int:
         if len(given) != arguments:
             raise TypeError(f"expected {arguments} arguments, got {len(given)}")
-        return native(pointers_type(*[pointer(*item) for item in enumerate(given)]))
+        status = native(pointers_type(*[pointer(*item) for item in enumerate(given)]))
+        if status and threading.get_ident() in _raised:
+            raise _raised.pop(threading.get_ident())
+        return status
 
     entry.keep = keep  # type: ignore[attr-defined]
     return entry
 
 
+#: What a host function raised, by thread, where ctypes makes the calls: it would not pass it on.
+_raised: dict[int, BaseException] = {}
+
+
+class HostFunction:
+    """A Python function that compiled code calls as `int32 code(void *context, int64, void *)`.
+
+    Attributes:
+        pair: the address of two pointers, the code and its context. They live as long as this object.
+
+    The function gets both numbers as ints. The code returns 1 where it raised, and else 0.
+    """
+
+    def __init__(self, function: Callable[[int, int], None]):
+        self._function = function
+        if is_fast():
+            pointers = library.load("entry").address("call_python"), id(function)
+        else:
+            self._code = ctypes.CFUNCTYPE(c_int32, c_void_p, ctypes.c_int64, c_void_p)(self._call)
+            pointers = ctypes.cast(self._code, c_void_p).value, None
+        self._pair = (c_void_p * 2)(*pointers)
+        self.pair = ctypes.addressof(self._pair)
+
+    def _call(self, context: int, number: int, pointers: int) -> int:
+        try:
+            self._function(number, pointers)
+        except BaseException as error:
+            _raised[threading.get_ident()] = error
+            return 1
+        return 0
+
+
 def routines(library: str) -> str:
-    """The two C functions that all entries share."""
+    """The C functions that all entries share."""
     head, body = _IR.split("\ndefine", 1)
-    parts = [head]
+    parts = [head, _CALL_PYTHON]
     for name, call in (("call_holding", _CALL_HOLDING), ("call_releasing", _CALL_RELEASING)):
         parts.append("define" + body.replace("NAME", name).replace("CALL", call))
     for name, message in _MESSAGES.items():

@@ -65,7 +65,7 @@ def print_program(
     request: Callable[[Iterable[str]], object] = lambda symbols: None,
 ) -> Printed:
     """Print the function `program`: its buffers are the inputs, the constants (of sub-graphs too), the
-    outputs, the arena, and the address of the function that runs host calls.
+    outputs, the arena, and the address of what runs host calls (a `HostFunction`'s pair).
 
     `done` is called with every module of kernels when it is complete, `request` with names that modules
     declare, as early as possible.
@@ -496,14 +496,17 @@ class _Printer:
     # Python.
 
     def _host_call(self, program: Program, call: Call) -> None:
-        """Call back: `int32 host(int64 number, void **pointers)`; stop when it returns an error."""
+        """Call back: `int32 host(context, int64 number, void **pointers)`; stop when it returns an error."""
         b = self.b
         number = len(self.hosts)
         self.hosts.append(call.equation)
         variables = [*(v for v, _ in call.operands), *call.equation.outputs]
         self._fill([self._pointer(program, v) for v in variables])
-        signature = ir.FunctionType(i32, [i64, pointer])
-        status = call_address(b, self.host, signature, [i64(number), self.table])
+        code, context = (
+            b.load(b.gep(self.host, [i64(k)], source_etype=pointer), typ=pointer) for k in (0, 1)
+        )
+        signature = ir.FunctionType(i32, [pointer, i64, pointer])
+        status = call_address(b, code, signature, [context, i64(number), self.table])
         following = b.append_basic_block("after.host")
         b.cbranch(b.icmp_unsigned("==", status, i32(0)), following, self.failed)
         b.position_at_end(following)

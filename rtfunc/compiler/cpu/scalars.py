@@ -246,7 +246,9 @@ def _sign(o: Operation) -> ir.Value:
     zero, one, minus = o.number(0), o.number(1), o.number(-1)
     if o.is_float:
         positive, negative = o.b.fcmp_ordered(">", x, zero), o.b.fcmp_ordered("<", x, zero)
-        return o.b.select(positive, one, o.b.select(negative, minus, x))
+        # Of a zero of either sign NumPy's sign is positive zero.
+        other = o.b.select(o.b.fcmp_unordered("uno", x, x), x, zero)
+        return o.b.select(positive, one, o.b.select(negative, minus, other))
     if not o.is_signed:
         return o.b.select(o.b.icmp_unsigned("!=", x, zero), one, zero)
     return o.b.select(
@@ -280,15 +282,11 @@ def _shift(kind: str) -> Emitter:
         x, y = o.args
         width = o.dtype.itemsize * 8
         inside = o.b.icmp_unsigned("<", y, o.number(width))  # a negative count is a large one
-        if kind == "ashr":
-            count = o.b.select(inside, y, o.number(width - 1))
-            return (
-                (o.b.ashr if o.is_signed else o.b.lshr)(x, count)
-                if o.is_signed
-                else o.b.select(inside, o.b.lshr(x, count), o.number(0))
-            )
+        if kind == "ashr" and o.is_signed:
+            return o.b.ashr(x, o.b.select(inside, y, o.number(width - 1)))
         count = o.b.select(inside, y, o.number(0))
-        return o.b.select(inside, getattr(o.b, kind)(x, count), o.number(0))
+        shift = o.b.shl if kind == "shl" else o.b.lshr
+        return o.b.select(inside, shift(x, count), o.number(0))
 
     return emit
 
@@ -342,6 +340,8 @@ def convert(b: ir.IRBuilder, x: ir.Value, source: np.dtype, target: np.dtype) ->
     if dtypes.is_float(target):
         if dtypes.is_float(source):
             wide = x
+            if source == dtypes.float64 and target == dtypes.float16:
+                x = _sticky(b, x)
             if x.type != out:
                 wide = b.fptrunc(x, out) if source == dtypes.float64 else b.fpext(x, out)
             return rounded(b, wide, target) if target in _narrow else wide
@@ -359,6 +359,21 @@ def convert(b: ir.IRBuilder, x: ir.Value, source: np.dtype, target: np.dtype) ->
     if old > new:
         return b.trunc(x, out)
     return (b.sext if dtypes.kind(source) == "signed" else b.zext)(x, out)
+
+
+def _sticky(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """A float64 cut to the digits of float32, the last of which is set where something was cut off.
+
+    Rounding that to float16 is rounding `x` to it; rounding to float32 first would round twice. LLVM also
+    sees no rounding of a `copysign` in it, which it would make a call of a library function.
+    """
+    integer = widen(i64, _lanes(x.type))
+    bits = b.bitcast(x, integer)
+    low = literal(integer, (1 << 29) - 1)
+    cut = b.icmp_unsigned("!=", b.and_(bits, low), literal(integer, 0))
+    last = b.select(cut, literal(integer, 1 << 29), literal(integer, 0))
+    kept = b.and_(bits, literal(integer, -(1 << 29)))
+    return b.bitcast(b.or_(kept, last), x.type)
 
 
 def rounded(b: ir.IRBuilder, x: ir.Value, dtype: np.dtype) -> ir.Value:

@@ -37,7 +37,9 @@ def convolution_spec(equation: Equation) -> ConvolutionSpec | None:
     params = equation.params
     lhs, rhs = (a.aval for a in equation.inputs)
     out = equation.outputs[0].aval
-    if lhs.dtype not in _convolved or out.dtype != lhs.dtype or not _nonempty(equation):
+    if lhs.dtype not in _convolved or not _nonempty(equation):
+        return None
+    if out.dtype not in (lhs.dtype, dtypes.compute_dtype(lhs.dtype)):
         return None
     numbers = params["dimension_numbers"]
     return ConvolutionSpec(
@@ -53,6 +55,7 @@ def convolution_spec(equation: Equation) -> ConvolutionSpec | None:
         lhs.dtype,
         params["feature_group_count"],
         params["batch_group_count"],
+        out.dtype,
     )
 
 
