@@ -2,8 +2,8 @@
 
 A backend turns a Graph into an executable, a function from Arrays to Arrays. The "reference"
 backend evaluates the Graph equation by equation with the eager kernels; `rtfunc.compiler` registers
-others in `executors`. Executables are kept on the Graph that they were made from. Depends on
-`graph`, `staging`.
+others in `executors`. A backend may have another take its place for arrays on a GPU (`on_gpu`).
+Executables are kept on the Graph that they were made from. Depends on `graph`, `staging`, `device`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
+from rtfunc.core.device import Device, computing_device, cpu
 from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.core.graph import Graph, evaluate, graphs_in
 from rtfunc.core.primitive import Primitive
@@ -24,6 +25,9 @@ Executable: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 
 #: For each backend, what makes the executable of a Graph.
 executors: dict[str, Callable[[Graph], Executable]] = {}
+
+#: For backends that take NumPy's buffers only, what makes the executable for a GPU.
+on_gpu: dict[str, Callable[[Graph, Device], Executable]] = {}
 
 _default = "reference"
 
@@ -66,13 +70,21 @@ def _known(name: str) -> str:
     return name
 
 
-def executor_of(graph: Graph, backend: str | None = None) -> Executable:
-    """The executable of `graph` for `backend` (the default one if None), made on first use."""
+def executor_of(graph: Graph, backend: str | None = None, device: Device = cpu) -> Executable:
+    """The executable of `graph` for arrays on `device`, made on first use.
+
+    `backend` is its name, or None for the default one.
+    """
     name = backend or default_backend()
-    key = (executor_of, name)
+    key = (executor_of, name, device)
     executable = graph.derived.get(key)
     if executable is None:
-        graph.derived[key] = executable = executors[_known(name)](graph)
+        make = executors[_known(name)]
+        if device != cpu and name in on_gpu:
+            executable = on_gpu[name](graph, device)
+        else:
+            executable = make(graph)
+        graph.derived[key] = executable
     return executable
 
 
@@ -89,7 +101,9 @@ def run_equation(primitive: Primitive, buffers: Sequence[Any], params: dict[str,
         avals = [Aval(b.shape, b.dtype) for b in buffers]
         graph, _ = trace_to_graph(lambda *xs: primitive.bind(*xs, **params), avals)
         home.derived[key] = graph
-    return [out._buffer for out in executor_of(graph)([Array(b) for b in buffers])]
+    device = computing_device(primitive.name, buffers)
+    run = executor_of(graph, device=device)
+    return [out._buffer for out in run([Array(b) for b in buffers])]
 
 
 def _reference(graph: Graph) -> Executable:
