@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rtfunc.core.errors import DeviceError, MissingDependencyError, at_user_line
+from rtfunc.core.errors import DeviceError, DtypeError, MissingDependencyError, at_user_line
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -168,15 +168,17 @@ def computing_device(operation: str, buffers: Sequence[Any]) -> Device:
     return found
 
 
-def buffers_on(device: Device, operation: str, buffers: Sequence[Any]) -> list[Any]:
-    """`buffers`, those on the CPU copied to `device`, a GPU: where `transfer_guard` lets them."""
+def buffers_on(
+    device: Device, operation: str, buffers: Sequence[Any], unasked: bool = True
+) -> list[Any]:
+    """`buffers`, those on the CPU copied to `device`, a GPU: if `unasked`, where `transfer_guard` lets them."""
     moved = []
     for buffer in buffers:
         if not isinstance(buffer, np.ndarray):
             moved.append(buffer)
         elif not buffer.ndim:
             moved.append(_scalar_on(device, buffer.dtype, buffer.tobytes()))
-        elif _transfers.allowed:
+        elif _transfers.allowed or not unasked:
             moved.append(move_buffer(buffer, device))
         else:
             raise DeviceError(
@@ -213,5 +215,17 @@ def move_buffer(buffer: Any, device: Device) -> Any:
     if device.platform == "cpu":
         return buffer.get()
     cupy = import_cupy()
+    if _lacks_cupy(buffer.dtype):
+        raise DtypeError(
+            at_user_line(
+                f"CuPy has no dtype {buffer.dtype}: arrays of it stay on the CPU. Convert it before, for "
+                "example with x.astype('bfloat16')."
+            )
+        )
     with cupy.cuda.Device(device.id):
         return cupy.asarray(buffer)
+
+
+def _lacks_cupy(dtype: np.dtype) -> bool:
+    """Whether CuPy cannot hold a dtype: the float8 kinds (ml_dtypes' other than bfloat16)."""
+    return dtype.name.startswith("float8")

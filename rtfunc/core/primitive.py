@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from rtfunc.core.array import Array
+from rtfunc.core.array import Array, placed_like
 from rtfunc.core.aval import Aval
 from rtfunc.core.device import (
     Device,
@@ -185,9 +185,9 @@ class Primitive:
         with use_gpu(device) as cupy:
             operands = buffers_on(device, self.name, buffers)
             if not self.leaf:  # it computes by other primitives, for each of which this holds
-                return self.impl(cupy, *operands, **params)
-            try:
                 return _moved(self.impl(cupy, *operands, **params), device)
+            try:
+                return _moved(context.quiet(self.impl, cupy, *operands, **params), device)
             except RtfuncError:
                 raise
             except _lacking as error:
@@ -319,7 +319,7 @@ def add_tangents(a: Any, b: Any) -> Any:
 def zeros_like(x: Any) -> Any:
     """Zeros of the shape and dtype of `x` (an Array or an Aval)."""
     aval = x.aval if isinstance(x, Array) else x
-    zero = Array(np.zeros((), aval.dtype), aval.weak_type)
+    zero = placed_like(Array(np.zeros((), aval.dtype), aval.weak_type), x)
     return (
         primitives["broadcast_in_dim"].bind(zero, shape=aval.shape, axes=()) if aval.shape else zero
     )

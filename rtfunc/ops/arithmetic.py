@@ -61,7 +61,7 @@ def _truncated_division(xp: Any, x: Any, y: Any) -> tuple[Any, Any]:
     remainder = xp.fmod(x, safe)
     quotient = ((x - remainder) // safe).astype(x.dtype)
     everywhere = xp.broadcast_to(x, quotient.shape)
-    minus_one = np.array(-1).astype(x.dtype)
+    minus_one = xp.full((), -1).astype(x.dtype)  # unsigned integers wrap
     return xp.where(zero, minus_one, quotient), xp.where(zero, everywhere, remainder)
 
 

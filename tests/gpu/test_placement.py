@@ -11,7 +11,7 @@ import pytest
 import rtfunc as rf
 import rtfunc.numpy as rnp
 from rtfunc import io, nn
-from rtfunc.core.errors import ArgumentError, DeviceError, DonatedArrayError
+from rtfunc.core.errors import ArgumentError, DeviceError, DonatedArrayError, DtypeError
 from tests.gpu.comparison import assert_close, assert_on_gpu, on_gpu
 
 
@@ -120,6 +120,11 @@ def test_dtypes_move_unchanged(dtype):
     np.testing.assert_array_equal(on_gpu(x), x, strict=True)
 
 
+def test_dtypes_that_cupy_lacks_stay_on_the_cpu():
+    with pytest.raises(DtypeError, match="CuPy has no dtype float8_e4m3fn"):
+        on_gpu(rnp.ones(3).astype("float8_e4m3fn"))
+
+
 def test_dlpack_with_cupy(x):
     cupy = pytest.importorskip("cupy")
     theirs = cupy.from_dlpack(x)
@@ -167,7 +172,7 @@ def test_checkpoints_of_arrays_on_the_gpu(x, tmp_path):
     with io.Checkpointer(tmp_path) as checkpoints:
         checkpoints.save(1, {"w": x})
         checkpoints.wait()
-        assert_close(checkpoints.restore({"w": x}), {"w": x})
+        assert_close(checkpoints.restore({"w": x}).tree, {"w": x})
 
 
 def test_layers_work_on_parameters_that_lie_there():

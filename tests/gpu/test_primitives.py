@@ -29,10 +29,18 @@ FREE_SIGNS = {"eigh", "eig", "svd", "qr", "schur"}
 NO_DERIVATIVE = {"schur", "while", *FREE_SIGNS}
 
 
+#: Samples that say nothing here, by name and note.
+EXEMPT = {
+    ("convert_element_type", "float8"): "CuPy has no float8; test_placement.py has the error",
+}
+
+
 def _cases() -> list:
     cases = []
     for name, items in sorted(SAMPLES.items()):
         for i, sample in enumerate(items):
+            if (name, sample.note) in EXEMPT:
+                continue
             note = re.sub(r"[^a-zA-Z0-9]+", "_", sample.note).strip("_")
             cases.append(pytest.param(name, sample, id=f"{name}-{i}-{note}".rstrip("-")))
     return cases
@@ -48,6 +56,9 @@ def _operands(sample, dtype):
 
 
 def _dtypes(sample):
+    if sample.note == "rank 1":
+        # In float32 the singular values that are 0 but for rounding fall on either side of the limit.
+        return ("float64",)
     has_floats = any(dtypes.is_float(np.asarray(a).dtype) for a in sample.args)
     return sample.dtypes if has_floats else sample.dtypes[:1]
 
