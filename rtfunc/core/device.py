@@ -198,8 +198,11 @@ def _scalar_on(device: Device, dtype: np.dtype, content: bytes) -> Any:
 
 
 @contextlib.contextmanager
-def use_gpu(device: Device) -> Iterator[ModuleType]:
-    """CuPy, with `device` being the GPU that it allocates and computes on, for a `with` block."""
+def computing_on(device: Device) -> Iterator[ModuleType]:
+    """What computes on `device`, for a `with` block: CuPy, allocating on that GPU, or NumPy."""
+    if device == cpu:
+        yield np
+        return
     cupy = import_cupy()
     if cupy.cuda.runtime.getDevice() == device.id:
         yield cupy

@@ -35,7 +35,7 @@ from rtfunc.core.device import (
     computing_device,
     cpu,
     move_buffer,
-    use_gpu,
+    computing_on,
 )
 from rtfunc.core.errors import RtfuncError
 from rtfunc.core.trace import context
@@ -182,12 +182,12 @@ class Primitive:
         What CuPy lacks (a dtype, a function, an option) is computed on the CPU by NumPy, and the result
         moved back: slower, but the same. `computed_on_host` has the names of such operations.
         """
-        with use_gpu(device) as cupy:
+        with computing_on(device) as xp:
             operands = buffers_on(device, self.name, buffers)
             if not self.leaf:  # it computes by other primitives, for each of which this holds
-                return _moved(self.impl(cupy, *operands, **params), device)
+                return _moved(self.impl(xp, *operands, **params), device)
             try:
-                return _moved(context.quiet(self.impl, cupy, *operands, **params), device)
+                return _moved(context.quiet(self.impl, xp, *operands, **params), device)
             except RtfuncError:
                 raise
             except _lacking as error:

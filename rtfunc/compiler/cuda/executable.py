@@ -1,36 +1,108 @@
-"""Graphs as executables on a GPU (step by step, first version)."""
+"""The native backend's executables for arrays on a GPU.
+
+`compile_graph` lowers a Graph as for the CPU, and prints its Kernels as CUDA C; NVRTC compiles them at the
+first call, and CuPy keeps the machine code on disk. Depends on `program`, `prelude`, `runtime`, `lowered`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Any
 
+from rtfunc.compiler.cuda.prelude import PRELUDE
+from rtfunc.compiler.cuda.program import Context, Plan
+from rtfunc.compiler.cuda.runtime import CupyRuntime
+from rtfunc.compiler.inspect import (
+    CostAnalysis,
+    MemoryAnalysis,
+    cost_analysis,
+    format_program,
+    memory_analysis,
+)
+from rtfunc.compiler.lowered import lower
 from rtfunc.core.array import Array
-from rtfunc.core.device import Device, buffers_on, move_buffer, use_gpu
-from rtfunc.core.graph import Graph, evaluate
+from rtfunc.core.device import Device, buffers_on, computing_on
+from rtfunc.core.errors import ArgumentError, at_user_line
+from rtfunc.core.graph import Graph
 from rtfunc.core.trace import use_trace
 
 
-class CudaExecutable:
-    """A Graph for one GPU."""
+@dataclasses.dataclass(frozen=True)
+class CudaStats:
+    """Where compile time went, in seconds, and what was made; NVRTC's time is that of the first call."""
 
-    def __init__(self, graph: Graph, device: Device):
+    lower: float
+    print: float
+    steps: int
+    functions: int
+
+    @property
+    def total(self) -> float:
+        """All stages together."""
+        return self.lower + self.print
+
+
+class CudaExecutable:
+    """A Graph compiled for one GPU: a function from Arrays to Arrays."""
+
+    def __init__(self, graph: Graph, device: Device, runtime: Any = None):
         self.graph, self.device = graph, device
         self._weak = [a.weak_type for a in graph.out_avals]
+        self._runtime = runtime
+        start = time.perf_counter()
+        self._lowered = lower(graph)
+        lowered_at = time.perf_counter()
+        self._context = context = Context(device)
+        self._plan = Plan(self._lowered, context)
+        self.source = "\n".join([PRELUDE, *context.functions.sources])
+        end = time.perf_counter()
+        steps, functions = len(self._lowered.program.steps), len(context.functions.sources)
+        self.stats = CudaStats(lowered_at - start, end - lowered_at, steps, functions)
+
+    def _prepare(self) -> None:
+        """Compile the functions, at the first call."""
+        context = self._context
+        runtime = self._runtime or CupyRuntime(self.device)
+        functions = context.functions
+        if functions.sources:
+            names = [functions.name(i) for i in range(len(functions.sources))]
+            context.compiled = runtime.functions(self.source, names)
+        context.runtime = runtime
 
     def __call__(self, args: Sequence[Array]) -> list[Array]:
-        """Run on Arrays."""
+        """Run on Arrays of the Graph's input types."""
         return self.run([a._buffer for a in args])
 
     def run(self, buffers: Sequence[Any]) -> list[Array]:
-        """Run on buffers."""
-        with use_gpu(self.device), use_trace(None):
-            placed = buffers_on(self.device, "jit", buffers)
-            args = [Array(b, a.weak_type) for b, a in zip(placed, self.graph.in_avals)]
-            outs = evaluate(self.graph, args)
-            return [
-                Array(move_buffer(o._buffer, self.device), w) for o, w in zip(outs, self._weak)
-            ]
+        """Run on the buffers of such Arrays; those on the CPU are copied to the GPU."""
+        with computing_on(self.device), use_trace(None):
+            if self._context.runtime is None:
+                self._prepare()
+            outs = self._plan.run(buffers_on(self.device, "jit", buffers))
+        return list(map(Array, outs, self._weak))
+
+    def as_text(self, stage: str) -> str:
+        """The program as text: its "kernels", or the "cuda" code."""
+        if stage == "kernels":
+            return format_program(self._lowered)
+        if stage == "cuda":
+            return self.source
+        raise ArgumentError(
+            at_user_line(
+                f"as_text of a program for a GPU shows 'graph', 'kernels' or 'cuda', not {stage!r}."
+            )
+        )
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """Memory of one call; on a GPU the arena is what the intermediate results take at most."""
+        constants = sum(value.nbytes for _, value in self._plan.constants)
+        return memory_analysis(self._lowered, constants)
+
+    def cost_analysis(self) -> CostAnalysis:
+        """Operations and memory traffic of one call."""
+        return cost_analysis(self._lowered)
 
 
 def compile_graph(graph: Graph, device: Device) -> CudaExecutable:
