@@ -23,6 +23,7 @@ from rtfunc.compiler.inspect import (
 )
 from rtfunc.compiler.lowered import lower
 from rtfunc.core.array import Array
+from rtfunc.core.aval import Aval
 from rtfunc.core.device import Device, buffers_on, computing_on
 from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.core.graph import Graph
@@ -49,7 +50,7 @@ class CudaExecutable:
 
     def __init__(self, graph: Graph, device: Device, runtime: Any = None):
         self.graph, self.device = graph, device
-        self._weak = [a.weak_type for a in graph.out_avals]
+        self._outs = graph.out_avals
         self._runtime = runtime
         start = time.perf_counter()
         self._lowered = lower(graph)
@@ -81,7 +82,10 @@ class CudaExecutable:
             if self._context.runtime is None:
                 self._prepare()
             outs = self._plan.run(buffers_on(self.device, "jit", buffers))
-        return list(map(Array, outs, self._weak))
+        return [
+            Array(_as_numbers(o, a), a.weak_type)
+            for o, a in zip(outs, self._outs)
+        ]
 
     def as_text(self, stage: str) -> str:
         """The program as text: its "kernels", or the "cuda" code."""
@@ -97,12 +101,19 @@ class CudaExecutable:
 
     def memory_analysis(self) -> MemoryAnalysis:
         """Memory of one call; on a GPU the arena is what the intermediate results take at most."""
-        constants = sum(value.nbytes for _, value in self._plan.constants)
+        constants = sum(value.nbytes for *_, value in self._plan.constants)
         return memory_analysis(self._lowered, constants)
 
     def cost_analysis(self) -> CostAnalysis:
         """Operations and memory traffic of one call."""
         return cost_analysis(self._lowered)
+
+
+def _as_numbers(buffer: Any, aval: Aval) -> Any:
+    """The buffer of a result; pairs of floats become complex numbers."""
+    if buffer.dtype == aval.dtype:
+        return buffer
+    return buffer.reshape(-1).view(aval.dtype).reshape(aval.shape)
 
 
 def compile_graph(graph: Graph, device: Device) -> CudaExecutable:

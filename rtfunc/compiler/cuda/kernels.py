@@ -171,7 +171,7 @@ class _Printer:
             const = "" if v in self.written else "const "
             # What is both read and written has one pointer only.
             restrict = "" if v in self.written and v in read else " __restrict__"
-            found.append(f"{const}{memory_type(v.aval.dtype)} *{restrict} v{number}".replace("*  ", "* "))
+            found.append(f"{const}{memory_type(v.aval.dtype)}*{restrict} v{number}")
         return found
 
     # Parts of bodies.
@@ -404,7 +404,7 @@ class _Printer:
         is_first = "lane == 0" if lanes else "threadIdx.y == 0"
         first += [f"if (active && {is_first}) {{", *_indent(saved), "}"]
         partials = [(n, scalars.register_dtype(n.dtype)) for n in self.reduces]
-        written = [f"{memory_type(d)} * __restrict__ p{n.number}" for n, d in partials]
+        written = [f"{memory_type(d)}* __restrict__ p{n.number}" for n, d in partials]
         one = self.functions.add(
             [*self._parameters(), *written],
             f"{self._comment()}, in {chunks} chunks",
@@ -425,7 +425,7 @@ class _Printer:
             ]
         second += self._row_nodes(0)
         second += self._row_stores(32)
-        read = [f"const {memory_type(d)} * __restrict__ p{n.number}" for n, d in partials]
+        read = [f"const {memory_type(d)}* __restrict__ p{n.number}" for n, d in partials]
         two = self.functions.add(
             [*self._parameters(), *read],
             f"{self._comment()}, the chunks combined",

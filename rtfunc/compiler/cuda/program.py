@@ -16,6 +16,7 @@ from rtfunc.compiler.kernel import Affine, Kernel
 from rtfunc.compiler.lowered import Lowered
 from rtfunc.compiler.memory import touched
 from rtfunc.compiler.schedule import Call
+from rtfunc.core.aval import Aval
 from rtfunc.core.device import Device, buffers_on
 from rtfunc.core.graph import Equation, Variable
 
@@ -44,8 +45,8 @@ class Plan:
         self.context = context
         self.program = program = lowered.program
         self._slots: dict[Variable, int] = {}
-        self.inputs = [self._slot(v) for v in program.inputs]
-        self.constants = [(self._slot(v), value) for v, value in program.constants.items()]
+        self.inputs = [(self._slot(v), v.aval) for v in program.inputs]
+        self.constants = [(self._slot(v), v.aval, c) for v, c in program.constants.items()]
         self.outputs = [(self._slot(v), v.aval.shape) for v in program.outputs]
         self._steps: list[tuple[Step, list[int]]] = []
         self._placed: list[tuple[int, Any]] | None = None
@@ -65,7 +66,7 @@ class Plan:
 
     def _last_uses(self) -> dict[int, list[int]]:
         """For each step, the slots that nothing reads after it."""
-        kept = {slot for slot, _ in self.outputs} | {slot for slot, _ in self.constants}
+        kept = {slot for slot, *_ in (*self.outputs, *self.constants)}
         last: dict[int, int] = {}
         for number, step in enumerate(self.program.steps):
             for variable in touched(step):
@@ -80,14 +81,17 @@ class Plan:
         """The outputs for inputs; where `into` has a buffer for an output, it is written there."""
         context = self.context
         if self._placed is None:
-            values = [value._buffer for _, value in self.constants]
+            values = [value._buffer for *_, value in self.constants]
             placed = buffers_on(context.device, "jit", values, unasked=False)
-            self._placed = [(slot, _plain(context, b)) for (slot, _), b in zip(self.constants, placed)]
+            self._placed = [
+                (slot, _as_pairs(_plain(context, b), aval))
+                for (slot, aval, _), b in zip(self.constants, placed)
+            ]
         slots: Slots = [None] * len(self._slots)
         for slot, buffer in self._placed:
             slots[slot] = buffer
-        for slot, buffer in zip(self.inputs, buffers, strict=True):
-            slots[slot] = _plain(context, buffer)
+        for (slot, aval), buffer in zip(self.inputs, buffers, strict=True):
+            slots[slot] = _as_pairs(_plain(context, buffer), aval)
         if into is not None:
             for (slot, _), buffer in zip(self.outputs, into, strict=True):
                 slots[slot] = buffer
@@ -241,3 +245,10 @@ def _plain(context: Context, buffer: Any) -> Any:
     return context.runtime.xp.ascontiguousarray(buffer)
 
 
+
+
+def _as_pairs(buffer: Any, aval: Aval) -> Any:
+    """The buffer of a complex array as the pairs of floats that Programs compute with."""
+    if buffer.dtype == aval.dtype:
+        return buffer
+    return buffer.reshape(-1).view(aval.dtype).reshape(aval.shape)
