@@ -91,7 +91,8 @@ def test_compiled(name, sample):
         found = run([*captured, *on_gpu(args)])
         assert_on_gpu(found)
         if name not in FREE_SIGNS:
-            assert_close(found, expected, dtype)
+            # The inverse error function of CUDA at the ends, where its slope is 1e7 and more.
+            assert_close(found, expected, dtype, factor=10 if "normal" in name else 1)
 
 
 def _differentiable(name, sample):

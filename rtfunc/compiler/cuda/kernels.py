@@ -77,14 +77,16 @@ class Functions:
         """What a function is called."""
         return f"kernel_{number}"
 
-    def add(self, parameters: Sequence[str], comment: str, body: Sequence[str]) -> int:
-        """The number of the function with these parameters and this body."""
+    def add(
+        self, parameters: Sequence[str], comment: str, body: Sequence[str], threads: int = _BLOCK
+    ) -> int:
+        """The number of the function with these parameters and this body, for blocks of `threads`."""
         content = "\n".join(body)
         key = "\n".join([*parameters, content])
         number = self._known.get(key)
         if number is None:
             number = self._known[key] = len(self.sources)
-            head = f'extern "C" __global__ void {self.name(number)}(\n    '
+            head = f'extern "C" __global__ void __launch_bounds__({threads}) {self.name(number)}(\n    '
             head += ",\n    ".join(parameters) + ") {\n"
             self.sources.append(f"// {comment}\n{head}{content}\n}}\n")
         return number
@@ -126,7 +128,7 @@ class _Printer:
         if last == 0 and self.reduces and chunks > 1:
             return self._chunks(lanes, threads, blocks, chunks)
         body = self._rows(lanes, rows)
-        number = self.functions.add(self._parameters(), self._comment(), body)
+        number = self.functions.add(self._parameters(), self._comment(), body, threads)
         block = (_ROWS, _COLUMN, 1) if by_column else (threads, 1, 1)
         return self._printed([(number, (min(blocks, _MAX_GRID), 1, 1), block)])
 
@@ -409,6 +411,7 @@ class _Printer:
             [*self._parameters(), *written],
             f"{self._comment()}, in {chunks} chunks",
             self._row_loop(lanes, rows, first),
+            threads,
         )
         second = self._row_nodes(-1)
         for node, dtype in partials:
@@ -430,6 +433,7 @@ class _Printer:
             [*self._parameters(), *read],
             f"{self._comment()}, the chunks combined",
             self._row_loop(32, rows, second),
+            128,
         )
         arguments = tuple(range(len(self.variables) + len(partials)))
         block = (threads, 1, 1) if lanes else (_ROWS, _COLUMN, 1)

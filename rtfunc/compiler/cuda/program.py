@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rtfunc.compiler.cuda.kernels import Functions, PrintedKernel, print_kernel
+from rtfunc.compiler.cuda.products import product_of
 from rtfunc.compiler.kernel import Affine, Kernel
 from rtfunc.compiler.lowered import Lowered
 from rtfunc.compiler.memory import touched
@@ -171,8 +172,36 @@ class Plan:
 
         return write
 
+    def _product(self, call: Call) -> Step | None:
+        """A matrix product by cuBLAS, if the call is one of floats."""
+        product = product_of(call.equation, [view for _, view in call.operands])
+        copied = product is None
+        if copied:  # what BLAS cannot read as it lies is copied first
+            product = product_of(call.equation, [None, None])
+        if product is None:
+            return None
+        context, (out,) = self.context, call.equation.outputs
+        place, shape, dtype = self._slot(out), out.aval.shape, out.aval.dtype
+        slots_read = [self._slot(v) for v, _ in call.operands]
+        reads = self._reads(call)
+
+        def run(slots: Slots) -> None:
+            runtime = context.runtime
+            if copied:
+                lhs, rhs = (_plain(context, read(slots)) for read in reads)
+            else:
+                lhs, rhs = (slots[slot] for slot in slots_read)
+            if slots[place] is None:
+                slots[place] = runtime.empty(shape, dtype)
+            runtime.product(product, rhs, lhs, slots[place])
+
+        return run
+
     def _call(self, call: Call) -> Step:
         equation, context = call.equation, self.context
+        product = self._product(call)
+        if product is not None:
+            return product
         primitive, params = equation.primitive, equation.params
         reads, write = self._reads(call), self._writes(equation)
 

@@ -6,11 +6,13 @@ Depends on CuPy, which is imported by whoever makes a `CupyRuntime`.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rtfunc.compiler.cuda.products import Product
 from rtfunc.core.device import Device, import_cupy
 
 #: Results are those of IEEE arithmetic, operation by operation, as on the CPU: products and sums are not
@@ -24,6 +26,12 @@ class CupyRuntime:
     def __init__(self, device: Device):
         self.device = device
         self.xp: Any = import_cupy()
+        self._cublas: Any = importlib.import_module("cupy_backends.cuda.libs.cublas")
+        # BLAS reads its factors through pointers, from the host.
+        self._numbers = {4: np.array([1, 0], np.float32), 8: np.array([1, 0], np.float64)}
+        self._factors = {
+            size: (n.ctypes.data, n.ctypes.data + size) for size, n in self._numbers.items()
+        }
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """A contiguous array with whatever contents."""
@@ -33,6 +41,22 @@ class CupyRuntime:
         """The functions `names` of a CUDA C source, compiled when first called."""
         module = self.xp.RawModule(code=source, options=OPTIONS)
         return [module.get_function(name) for name in names]
+
+    def product(self, product: Product, first: Any, second: Any, out: Any) -> None:
+        """A matrix product by cuBLAS, in IEEE arithmetic: without TF32."""
+        p, size = product, product.dtype.itemsize
+        cublas = self._cublas
+        gemm = cublas.sgemmStridedBatched if size == 4 else cublas.dgemmStridedBatched
+        one, zero = self._factors[size]
+        gemm(
+            self.xp.cuda.device.get_cublas_handle(),
+            int(p.first.transposed),
+            int(p.second.transposed),
+            *(p.rows, p.columns, p.terms, one),
+            *(first.data.ptr + p.first.start * size, p.first.leading, p.first.batch),
+            *(second.data.ptr + p.second.start * size, p.second.leading, p.second.batch),
+            *(zero, out.data.ptr, p.rows, p.rows * p.columns, p.count),
+        )
 
     def launch(
         self, function: Any, grid: tuple[int, ...], block: tuple[int, ...], arrays: Sequence[Any]

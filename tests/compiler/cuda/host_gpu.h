@@ -12,6 +12,7 @@
 #define __device__ static
 #define __global__
 #define __shared__ static
+#define __launch_bounds__(threads)
 
 struct Position {
   unsigned x, y, z;

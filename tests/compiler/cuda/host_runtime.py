@@ -13,6 +13,7 @@ import numpy as np
 
 from rtfunc.compiler.cuda.executable import CudaExecutable
 from rtfunc.compiler.cuda.prelude import PRELUDE
+from rtfunc.compiler.cuda.products import Operand, Product
 from rtfunc.core.device import cpu
 from rtfunc.core.graph import Graph
 
@@ -36,6 +37,25 @@ class HostRuntime:
         """The functions' numbers in the library."""
         return [self.first + i for i in range(len(names))]
 
+    def product(self, product: Product, first: Any, second: Any, out: np.ndarray) -> None:
+        """What BLAS does, by columns."""
+        p = product
+
+        def matrices(x: np.ndarray, of: Operand, rows: int, columns: int) -> np.ndarray:
+            flat = x.reshape(-1)[of.start :]
+            if of.transposed:
+                rows, columns = columns, rows
+            assert of.leading >= rows
+            strides = [n * x.itemsize for n in (of.batch, 1, of.leading)]
+            found = np.lib.stride_tricks.as_strided(flat, (p.count, rows, columns), strides)
+            last = (p.count - 1) * of.batch + (columns - 1) * of.leading + rows
+            assert last <= flat.size
+            return found.swapaxes(1, 2) if of.transposed else found
+
+        a = matrices(first, p.first, p.rows, p.terms)
+        b = matrices(second, p.second, p.terms, p.columns)
+        out.reshape(p.count, p.columns, p.rows)[...] = (a @ b).swapaxes(1, 2)
+
     def launch(self, function: int, grid: Any, block: Any, arrays: Sequence[np.ndarray]) -> None:
         """Run a function on arrays."""
         for array in arrays:
@@ -54,7 +74,7 @@ def host_executables(graphs: Sequence[Graph], folder: pathlib.Path) -> list[Cuda
         runtime.first = len(calls)
         for i, source in enumerate(executable._context.functions.sources):
             name = f"kernel_{i}"
-            content = source.split("\n", 1)[1].replace(f"void {name}(", "void NAME(")
+            content = source.split("\n", 1)[1].replace(f" {name}(", " NAME(")
             if content not in known:
                 known[content] = f"program_{len(known)}"
                 sources.append(content.replace("NAME", known[content]))
