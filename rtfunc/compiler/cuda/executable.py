@@ -13,6 +13,7 @@ from typing import Any
 
 from rtfunc.compiler.cuda.prelude import PRELUDE
 from rtfunc.compiler.cuda.program import Context, Plan
+from rtfunc.compiler.cuda.replay import Replay, is_worthwhile, recorded
 from rtfunc.compiler.cuda.runtime import CupyRuntime
 from rtfunc.compiler.inspect import (
     CostAnalysis,
@@ -28,6 +29,10 @@ from rtfunc.core.device import Device, buffers_on, computing_on
 from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.core.graph import Graph
 from rtfunc.core.trace import use_trace
+
+
+#: A Program is recorded when it is called for this time: code that runs once is not worth it.
+_CALLS_BEFORE_REPLAY = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +63,8 @@ class CudaExecutable:
         self._context = context = Context(device)
         self._plan = Plan(self._lowered, context)
         self.source = "\n".join([PRELUDE, *context.functions.sources])
+        self._replay: Replay | None = None
+        self._calls_to_replay = _CALLS_BEFORE_REPLAY if is_worthwhile(self._plan) else -1
         end = time.perf_counter()
         steps, functions = len(self._lowered.program.steps), len(context.functions.sources)
         self.stats = CudaStats(lowered_at - start, end - lowered_at, steps, functions)
@@ -81,11 +88,23 @@ class CudaExecutable:
         with computing_on(self.device), use_trace(None):
             if self._context.runtime is None:
                 self._prepare()
-            outs = self._plan.run(buffers_on(self.device, "jit", buffers))
+            outs = self._outputs(buffers_on(self.device, "jit", buffers))
         return [
             Array(_as_numbers(o, a), a.weak_type)
             for o, a in zip(outs, self._outs)
         ]
+
+    def _outputs(self, buffers: list[Any]) -> list[Any]:
+        if self._replay is not None:
+            outs = self._replay(self._plan.plain(buffers))
+            if outs is not None:
+                return outs
+        elif self._calls_to_replay > 0:
+            self._calls_to_replay -= 1
+            if not self._calls_to_replay:
+                plain = self._plan.plain(buffers)
+                self._replay = recorded(self._plan.run, self._context.runtime, plain)
+        return self._plan.run(buffers)
 
     def as_text(self, stage: str) -> str:
         """The program as text: its "kernels", or the "cuda" code."""

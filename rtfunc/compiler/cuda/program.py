@@ -49,13 +49,17 @@ class Plan:
         self.inputs = [(self._slot(v), v.aval) for v in program.inputs]
         self.constants = [(self._slot(v), v.aval, c) for v, c in program.constants.items()]
         self.outputs = [(self._slot(v), v.aval.shape) for v in program.outputs]
+        #: Whether the steps are launches alone, known beforehand; and how many.
+        self.is_pure, self.launches = True, 0
         self._steps: list[tuple[Step, list[int]]] = []
         self._placed: list[tuple[int, Any]] | None = None
         ends = self._last_uses()
         inner = {e: [Plan(part, context) for part in parts] for e, parts in lowered.inner.items()}
         for number, step in enumerate(program.steps):
             if isinstance(step, Kernel):
-                run = self._launches(print_kernel(step, context.functions))
+                printed = print_kernel(step, context.functions)
+                self.launches += len(printed.launches)
+                run = self._launches(printed)
             elif step.equation in inner:
                 run = self._control_flow(step, inner[step.equation])
             else:
@@ -77,6 +81,10 @@ class Plan:
             if slot not in kept:
                 ends.setdefault(number, []).append(slot)
         return ends
+
+    def plain(self, buffers: Sequence[Any]) -> list[Any]:
+        """The buffers of inputs as `run` works on them: contiguous."""
+        return [_plain(self.context, b) for b in buffers]
 
     def run(self, buffers: Sequence[Any], into: Sequence[Any] | None = None) -> list[Any]:
         """The outputs for inputs; where `into` has a buffer for an output, it is written there."""
@@ -180,6 +188,7 @@ class Plan:
             product = product_of(call.equation, [None, None])
         if product is None:
             return None
+        self.launches += 1 + 2 * copied
         context, (out,) = self.context, call.equation.outputs
         place, shape, dtype = self._slot(out), out.aval.shape, out.aval.dtype
         slots_read = [self._slot(v) for v, _ in call.operands]
@@ -202,6 +211,7 @@ class Plan:
         product = self._product(call)
         if product is not None:
             return product
+        self.is_pure = False  # CuPy may wait for the GPU, or copy from the host
         primitive, params = equation.primitive, equation.params
         reads, write = self._reads(call), self._writes(equation)
 
@@ -221,6 +231,8 @@ class Plan:
     def _scan(self, call: Call, inner: Sequence[Plan]) -> Step:
         params, context = call.equation.params, self.context
         (body,) = inner
+        self.is_pure &= body.is_pure
+        self.launches += params["length"] * body.launches
         constants, carry, length = params["constants"], params["carry"], params["length"]
         order = range(length - 1, -1, -1) if params["reverse"] else range(length)
         stacked = [v.aval for v in call.equation.outputs[carry:]]
@@ -240,6 +252,7 @@ class Plan:
 
     def _while(self, call: Call, inner: Sequence[Plan]) -> Step:
         params = call.equation.params
+        self.is_pure = False
         names = [k for k in params if k in ("condition", "body")]  # sub-graphs come in this order
         plans = dict(zip(names, inner, strict=True))
         condition, body = plans["condition"], plans["body"]
@@ -257,6 +270,7 @@ class Plan:
         return run
 
     def _cond(self, call: Call, inner: Sequence[Plan]) -> Step:
+        self.is_pure = False
         reads, write = self._reads(call), self._writes(call.equation)
 
         def run(slots: Slots) -> None:

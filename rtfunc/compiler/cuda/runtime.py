@@ -6,8 +6,9 @@ Depends on CuPy, which is imported by whoever makes a `CupyRuntime`.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,20 @@ from rtfunc.core.device import Device, import_cupy
 #: Results are those of IEEE arithmetic, operation by operation, as on the CPU: products and sums are not
 #: contracted, and no fast approximations are used.
 OPTIONS = ("--std=c++17", "--fmad=false")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """Launches recorded as a CUDA graph.
+
+    Attributes: launch: executes them on the current stream; inputs, outputs: where they read and write;
+    kept: what must live as long.
+    """
+
+    launch: Callable[[], None]
+    inputs: list[Any]
+    outputs: list[Any]
+    kept: Any
 
 
 class CupyRuntime:
@@ -57,6 +72,47 @@ class CupyRuntime:
             *(second.data.ptr + p.second.start * size, p.second.leading, p.second.batch),
             *(zero, out.data.ptr, p.rows, p.rows * p.columns, p.count),
         )
+
+    def stream(self) -> int:
+        """The address of the current stream."""
+        return self.xp.cuda.get_current_stream().ptr
+
+    def record(
+        self, run: Callable[[Sequence[Any]], list[Any]], buffers: Sequence[Any]
+    ) -> Recording | None:
+        """The launches that `run` makes, for inputs such as `buffers`; they are not executed.
+
+        None where CUDA refuses, or has no memory for inputs, outputs and what is between.
+        """
+        cuda = self.xp.cuda
+        refusals = (
+            cuda.runtime.CUDARuntimeError,
+            cuda.driver.CUDADriverError,
+            cuda.memory.OutOfMemoryError,
+        )
+        try:
+            return self._record(run, buffers)
+        except refusals:
+            return None
+
+    def _record(
+        self, run: Callable[[Sequence[Any]], list[Any]], buffers: Sequence[Any]
+    ) -> Recording:
+        cuda = self.xp.cuda
+        cuda.get_current_stream().synchronize()
+        # Nobody else gets what this pool holds, so that the addresses stay the recording's own.
+        pool, stream = cuda.MemoryPool(), cuda.Stream(non_blocking=True)
+        with cuda.using_allocator(pool.malloc), stream:
+            inputs = [b.copy() for b in buffers]
+            run(inputs)  # afterwards the pool has all the memory that the recording asks for
+            stream.synchronize()
+            stream.begin_capture()
+            try:
+                outputs = run(inputs)
+            finally:
+                graph = stream.end_capture()
+        stream.synchronize()
+        return Recording(graph.launch, inputs, outputs, (graph, pool, stream))
 
     def launch(
         self, function: Any, grid: tuple[int, ...], block: tuple[int, ...], arrays: Sequence[Any]

@@ -14,10 +14,15 @@ import numpy as np
 from rtfunc.compiler.cuda.executable import CudaExecutable
 from rtfunc.compiler.cuda.prelude import PRELUDE
 from rtfunc.compiler.cuda.products import Operand, Product
+from rtfunc.compiler.cuda.runtime import Recording
 from rtfunc.core.device import cpu
 from rtfunc.core.graph import Graph
 
 HEADER = pathlib.Path(__file__).with_name("host_gpu.h")
+
+
+def _copy_all() -> None:
+    """Stands for the function that copies buffers."""
 
 
 class HostRuntime:
@@ -35,7 +40,26 @@ class HostRuntime:
 
     def functions(self, source: str, names: Sequence[str]) -> list[int]:
         """The functions' numbers in the library."""
+        if names == ["copy_all"]:
+            return [_copy_all]
         return [self.first + i for i in range(len(names))]
+
+    def record(self, run: Any, buffers: Sequence[np.ndarray]) -> Recording:
+        """What computes the outputs again, in place."""
+        inputs = [b.copy() for b in buffers]
+        outputs = run(inputs)
+        for x in (*inputs, *outputs):
+            x.setflags(write=True)
+
+        def launch() -> None:
+            for output, value in zip(outputs, run(inputs), strict=True):
+                output[...] = value
+
+        return Recording(launch, inputs, outputs, None)
+
+    def stream(self) -> int:
+        """There is one only."""
+        return 0
 
     def product(self, product: Product, first: Any, second: Any, out: np.ndarray) -> None:
         """What BLAS does, by columns."""
@@ -58,6 +82,11 @@ class HostRuntime:
 
     def launch(self, function: int, grid: Any, block: Any, arrays: Sequence[np.ndarray]) -> None:
         """Run a function on arrays."""
+        if function is _copy_all:
+            assert grid[1] == len(arrays) // 2
+            for source, target in zip(arrays[::2], arrays[1::2]):
+                target[...] = source
+            return
         for array in arrays:
             assert array.flags.c_contiguous
         pointers = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))

@@ -16,6 +16,9 @@ import pytest
 import rtfunc as rf
 import rtfunc.numpy as rnp
 from rtfunc import lax
+from rtfunc.compiler.cuda.executable import CudaExecutable
+from rtfunc.compiler.cuda.prelude import PRELUDE
+from rtfunc.compiler.cuda.replay import copying_source
 from rtfunc.core.array import Array
 from rtfunc.core.device import cpu
 from rtfunc.core.primitive import primitives
@@ -113,6 +116,26 @@ def test_programs(tmp_path):
 
 
 @needs_compiler
+def test_replays(tmp_path):
+    def step(w, x):
+        gradient = rf.grad(lambda w: (rnp.tanh(rnp.tanh(x @ w) @ w) ** 2).sum())(w)
+        return w - gradient, gradient.sum()
+
+    w, x = rnp.asarray(_uniform(5, 5)), rnp.asarray(_uniform(9, 5))
+    graph, captured, _ = _graph(step, [w, x])
+    (executable,) = host_executables([graph], tmp_path)
+    for call in range(6):
+        expected = step(w, x)
+        found = executable([*captured, w, x])
+        assert_close(found, list(expected), f"call {call}")
+        assert (executable._replay is not None) == (call >= 2)
+        w = found[0]
+    first, second = executable([*captured, w, x]), executable([*captured, w * 2, x])
+    assert_close(first, list(step(w, x)), "results outlive the next call")
+    assert_close(second, list(step(w * 2, x)))
+
+
+@needs_compiler
 def test_every_primitive_on_its_samples(tmp_path):
     cases = []
     for name, items in sorted(SAMPLES.items()):
@@ -134,8 +157,6 @@ def test_every_primitive_on_its_samples(tmp_path):
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
 def test_nvcc_compiles_the_code(tmp_path):
-    from rtfunc.compiler.cuda.executable import CudaExecutable
-
     names = ["elementwise", "softmax of rows", "softmax of long rows", "sums of long columns", "halves", "bytes"]
     sources = []
     for number, name in enumerate(names):
@@ -143,10 +164,10 @@ def test_nvcc_compiles_the_code(tmp_path):
         graph, *_ = _graph(function, [rnp.asarray(v) for v in values])
         text = "\n".join(CudaExecutable(graph, cpu)._context.functions.sources)
         sources.append(text.replace(" kernel_", f" program_{number}_"))
-    from rtfunc.compiler.cuda.prelude import PRELUDE
-
     code = tmp_path / "kernels.cu"
-    code.write_text("\n".join([PRELUDE, *sources]))
+    copies = copying_source([16, 7, 1 << 20], "copy_all")
+    copies = "namespace copies {" + copies.replace('extern "C" ', "") + "}\n"
+    code.write_text("\n".join([PRELUDE, *sources, copies]))
     command = ["nvcc", "-std=c++17", "-arch=sm_80", "--fmad=false", "-ptx", str(code)]
     done = subprocess.run(
         [*command, "-o", str(tmp_path / "kernels.ptx")], capture_output=True, text=True
@@ -158,8 +179,6 @@ def test_the_code_is_readable():
     def softmax(x: Array) -> Array:
         e = rnp.exp(x - rnp.max(x, axis=-1, keepdims=True))
         return e / rnp.sum(e, axis=-1, keepdims=True)
-
-    from rtfunc.compiler.cuda.executable import CudaExecutable
 
     graph, *_ = _graph(softmax, [rnp.ones((128, 10))])
     (source,) = CudaExecutable(graph, cpu)._context.functions.sources
