@@ -6,6 +6,7 @@ Names are of rows or groups, as `--list` prints them. Depends on the other modul
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import platform
 import sys
@@ -13,7 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.catalogue import CONTESTANTS, DEFAULT_PEERS, GROUPS, OURS, ROWS, select
+from benchmarks.catalogue import (
+    CONTESTANTS,
+    DEFAULT_PEERS,
+    GPU_PEERS,
+    GROUPS,
+    OURS,
+    ROWS,
+    select,
+)
 from benchmarks.contest import Contest, Result, missing
 
 
@@ -23,8 +32,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", help="rows or groups, with * for any letters; all")
     parser.add_argument(
         "--peers",
-        default=",".join(DEFAULT_PEERS),
-        help=f"of {', '.join(peers)} (inductor is torch.compile, slow to start); %(default)s",
+        help=f"of {', '.join(peers)} (inductor is torch.compile, slow to start); "
+        f"{','.join(DEFAULT_PEERS)}, on a GPU without autograd",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "gpu"),
+        default="cpu",
+        help="where arrays lie; on a GPU the rows of the group `compiled` only; %(default)s",
     )
     parser.add_argument("--rounds", type=int, default=5, help="per figure; %(default)s")
     parser.add_argument(
@@ -50,15 +65,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for group in GROUPS:
             print(f"{group}: {' '.join(row.name for row in ROWS if row.group == group)}")
         return 0
-    peers = [name for name in options.peers.split(",") if name and name != OURS]
+    on_gpu = options.device == "gpu"
+    chosen = options.peers or ",".join(GPU_PEERS if on_gpu else DEFAULT_PEERS)
+    peers = [name for name in chosen.split(",") if name and name != OURS]
     unknown = [name for name in peers if name not in CONTESTANTS]
     if unknown or options.rounds < 1:
         parser.error(f"no such peer: {', '.join(unknown)}" if unknown else "--rounds is at least 1")
     try:
-        rows = select(options.names)
+        rows = select(options.names or (["compiled"] if on_gpu else []))
     except ValueError as error:
         parser.error(str(error))
 
+    if on_gpu:
+        outside = [row.name for row in rows if row.group != "compiled"]
+        if outside:
+            parser.error(f"not measured on a GPU: {', '.join(outside)}")
+        rows = [dataclasses.replace(row, aim=None) for row in rows]  # they are of the processor
     reasons = {name: missing(CONTESTANTS[name]) for name in (OURS, *peers)}
     names = [name for name, reason in reasons.items() if reason is None]
     notes = [reason for reason in reasons.values() if reason is not None]
@@ -71,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds=options.rounds,
         seconds=options.seconds,
         timeout=options.timeout,
+        device=options.device,
     ) as contest:
         for result in contest.run(rows):
             results.append(result)
@@ -90,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 notes,
                 rounds=options.rounds,
                 machine=options.machine,
+                device=options.device,
                 plot=plot and Path(plot).as_posix(),
             )
         )

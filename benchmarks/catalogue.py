@@ -42,6 +42,7 @@ CONTESTANTS = {
     )
 }
 DEFAULT_PEERS = ("jax", "torch", "autograd")
+GPU_PEERS = ("jax", "torch")
 
 
 @dataclass(frozen=True)

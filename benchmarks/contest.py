@@ -33,8 +33,12 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
 )
-# All contestants run on the processor, whatever else the machine has.
-ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+# By device: on "cpu" all contestants run on the processor, whatever else the machine has. On a GPU, JAX
+# must not take its memory from the others.
+ENVIRONMENTS = {
+    "cpu": {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "BENCHMARK_DEVICE": "cpu"},
+    "gpu": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "BENCHMARK_DEVICE": "gpu"},
+}
 CACHE_VARIABLES = ("RTFUNC_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 
 # Seconds before a measurement. Thread pools go on spinning for some time after their work (OpenBLAS
@@ -121,13 +125,14 @@ class Worker:
         cache: str,
         cpus: int | None = None,
         timeout: float = 300.0,
+        device: str = "cpu",
     ):
         """Start it: `cache` is a folder for compiled code, `timeout` in seconds per command."""
         self._timeout = timeout
         # Modules are compiled to bytecode once, as an installer does for the peers.
         left_out = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
         environment = {k: v for k, v in os.environ.items() if k not in left_out}
-        environment |= ENVIRONMENT | dict.fromkeys(CACHE_VARIABLES, cache)
+        environment |= ENVIRONMENTS[device] | dict.fromkeys(CACHE_VARIABLES, cache)
         paths = [str(ROOT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         if cpus is not None:
@@ -204,6 +209,7 @@ class Contest:
         rounds: int = 5,
         seconds: float = 0.3,
         timeout: float = 300.0,
+        device: str = "cpu",
     ):
         """Set up a contest; no process starts yet.
 
@@ -212,7 +218,9 @@ class Contest:
             rounds: measurements per row and contestant.
             seconds: how long a timed measurement takes; as many calls are made as fit.
             timeout: seconds after which a command counts as failed.
+            device: where the contestants compute, "cpu" or "gpu".
         """
+        self._device = device
         self._contestants = list(contestants)
         self._rounds, self._seconds, self._timeout = rounds, seconds, timeout
         self._workers: dict[tuple[str, int | None], Worker] = {}
@@ -354,7 +362,7 @@ class Contest:
         cell = cells[contestant.name]
         if cell.failure:
             return
-        worker = Worker(contestant, cache=cache, timeout=self._timeout)
+        worker = Worker(contestant, cache=cache, timeout=self._timeout, device=self._device)
         try:
             value = measure(worker)
         except Failed as failure:
@@ -372,7 +380,13 @@ class Contest:
         if worker is None or not worker.alive:
             if worker is not None:
                 worker.close()
-            worker = Worker(contestant, cache=self._cache.name, cpus=cpus, timeout=self._timeout)
+            worker = Worker(
+                contestant,
+                cache=self._cache.name,
+                cpus=cpus,
+                timeout=self._timeout,
+                device=self._device,
+            )
             self._workers[key] = worker
         return worker
 

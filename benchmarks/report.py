@@ -128,6 +128,13 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
 
 
+def gpu_model() -> str:
+    """The GPU's name, and the version of CuPy that rtfunc uses it by."""
+    cupy = importlib.import_module("cupy")
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return f"{name}, CuPy {cupy.__version__}"
+
+
 def versions(contestants: Sequence[str]) -> str:
     """Versions of Python and of what takes part."""
     libraries = {name for c in contestants for name in CONTESTANTS[c].requires}
@@ -150,6 +157,7 @@ def markdown(
     rounds: int,
     machine: str,
     plot: str | None = None,
+    device: str = "cpu",
 ) -> str:
     """A page with the tables, and on which machine and with which versions they came about.
 
@@ -160,17 +168,26 @@ def markdown(
         rounds: measurements per figure.
         machine: a name for the machine.
         plot: address of the bar chart.
+        device: where was computed, "cpu" or "gpu".
     """
     today = datetime.date.today().isoformat()
+    on_gpu = device == "gpu"
     lines = [
-        "# Benchmarks",
+        "# Benchmarks on a GPU" if on_gpu else "# Benchmarks",
         "",
-        f"Written by `python -m benchmarks --markdown` on {today}: {machine}, {cpu_model()}, "
+        f"Written by `python -m benchmarks {'--device gpu ' * on_gpu}--markdown` on {today}: {machine}, "
+        f"{gpu_model() + ', ' if on_gpu else ''}{cpu_model()}, "
         f"{available_cpus()} processors used. {versions(contestants)}.",
         "",
         f"Figures are medians of {rounds} rounds, in which the contestants take turns. The ratio "
         "is the best peer's figure divided by rtfunc's: above 1 rtfunc is better.",
     ]
+    if on_gpu:
+        lines += [
+            "",
+            "Arrays lie on the GPU. All compute in float32: neither PyTorch nor JAX uses TF32 here. Calls are "
+            "made one after the other, and the last is waited for (each of those that take more than 1 ms).",
+        ]
     if plot:
         lines += ["", f"![The best peer's time divided by rtfunc's, by workload]({plot})"]
     for name, group in GROUPS.items():

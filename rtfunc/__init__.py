@@ -24,6 +24,7 @@ from rtfunc.core.array import ArrayLike as ArrayLike
 from rtfunc.core.aval import Aval as ShapeDtypeStruct
 from rtfunc.core.device import Device as Device
 from rtfunc.core.device import devices as devices
+from rtfunc.core.device import transfer_guard as transfer_guard
 from rtfunc.core.dtypes import bfloat16 as bfloat16
 from rtfunc.core.dtypes import float0 as float0
 from rtfunc.core.graph import Graph as Graph

@@ -8,7 +8,8 @@ Attributes:
         else the number of processors that this process may use (by its affinity and its control group).
         Results do not depend on it.
     kept_bytes: how much memory of results that are gone waits for its next use, rather than going back to the
-        operating system: an eighth of the machine's, from 256 MiB to 8 GiB, unless told. Setting it lower gives back what is over it.
+        operating system: an eighth of the machine's, from 256 MiB to 8 GiB, unless told.
+        Setting it lower gives back what is over it.
 
 >>> import rtfunc
 >>> before = rtfunc.config.num_threads

@@ -6,10 +6,14 @@ do not depend on which others run. Depends on NumPy alone.
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+
+#: Where the contestants put the arrays, "cpu" or "gpu": `contest` says so to its workers.
+DEVICE = os.environ.get("BENCHMARK_DEVICE", "cpu")
 
 SEED = 0
 PARAMETER_SCALE = 0.05

@@ -13,6 +13,8 @@ from benchmarks.workloads import inputs
 
 Call = Callable[[], Any]
 wait = jax.block_until_ready
+if inputs.DEVICE == "gpu":
+    jax.config.update("jax_default_matmul_precision", "highest")  # float32, as the others compute
 cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
 

@@ -16,7 +16,7 @@ wait = rf.block_until_ready
 
 
 def arrays(tree: Any) -> Any:
-    return rf.tree.map(rnp.asarray, tree)
+    return rf.device_put(rf.tree.map(rnp.asarray, tree), inputs.DEVICE)
 
 
 def gated(x: rf.Array) -> rf.Array:
@@ -136,7 +136,7 @@ def matmul() -> Call:
 
 
 def dispatch() -> Call:
-    f, x = rf.jit(lambda x: x + 1), rnp.ones(3)
+    f, x = rf.jit(lambda x: x + 1), arrays(inputs.leaves()[0])
     return lambda: f(x)
 
 

@@ -20,11 +20,18 @@ from benchmarks.workloads import inputs, loading
 
 Call = Callable[[], Any]
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
-tensor = torch.from_numpy
+device = "cuda" if inputs.DEVICE == "gpu" else "cpu"
+torch.backends.cudnn.allow_tf32 = False  # float32, as the others compute
+
+
+def tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array).to(device)
 
 
 def wait(result: Any) -> None:
-    """Nothing to do: on the processor results are there when a call returns."""
+    """On the processor results are there when a call returns."""
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def parameter(array: np.ndarray) -> torch.Tensor:
@@ -91,7 +98,7 @@ def cnn_gradient(compiled: Compile) -> Call:
 def lstm_gradient(compiled: Compile) -> Call:
     # PyTorch's LSTM has two biases, which the other contestants' does not need.
     arrays, x = inputs.lstm()
-    lstm = torch.nn.LSTM(x.shape[-1], inputs.LSTM_HIDDEN, batch_first=True)
+    lstm = torch.nn.LSTM(x.shape[-1], inputs.LSTM_HIDDEN, batch_first=True, device=device)
     with torch.no_grad():
         lstm.weight_ih_l0.copy_(tensor(arrays["input"]).T)
         lstm.weight_hh_l0.copy_(tensor(arrays["hidden"]).T)
@@ -143,7 +150,7 @@ def matmul(compiled: Compile) -> Call:
 
 
 def dispatch(compiled: Compile) -> Call:
-    f, x = compiled(lambda x: x + 1), torch.ones(3)
+    f, x = compiled(lambda x: x + 1), torch.ones(3, device=device)
     return lambda: f(x)
 
 

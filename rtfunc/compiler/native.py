@@ -169,7 +169,9 @@ class Executable:
         if stage == "asm":
             return self.translation.as_assembly()
         raise ArgumentError(
-            at_user_line(f"as_text shows 'graph', 'kernels', 'llvm' or 'asm', not {stage!r}.")
+            at_user_line(
+                f"as_text of a program for the CPU shows 'kernels', 'llvm' or 'asm', not {stage!r}."
+            )
         )
 
     def memory_analysis(self) -> Any:

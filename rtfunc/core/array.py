@@ -18,7 +18,7 @@ import numpy as np
 
 from rtfunc.core import array_methods, array_operators
 from rtfunc.core.aval import Aval
-from rtfunc.core.device import Device, as_device, device_of, move_buffer
+from rtfunc.core.device import Device, as_device, buffers_on, device_of, move_buffer
 from rtfunc.core.errors import (
     DonatedArrayError,
     DtypeError,
@@ -308,6 +308,16 @@ ArrayLike: TypeAlias = Array | np.ndarray | np.generic | bool | int | float | co
 def device_put_buffer(buffer: Any, device: Device | str | None) -> Any:
     """The buffer on `device`; on the device where it lies when `device` is None."""
     return buffer if device is None else move_buffer(buffer, as_device(device))
+
+
+def placed_like(x: Any, like: Any) -> Any:
+    """The Array `x` on the GPU that `like` lies on, if that is a concrete Array on one."""
+    if type(like) is not Array or type(x) is not Array or isinstance(like._buffer, np.ndarray):
+        return x
+    if not isinstance(x._buffer, np.ndarray):
+        return x
+    (buffer,) = buffers_on(like.device, "device_put", [x._buffer], unasked=False)
+    return Array(buffer, x._weak)
 
 
 class DonatedBuffer:

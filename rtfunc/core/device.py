@@ -1,20 +1,26 @@
 """Devices: where an Array's buffer lies.
 
 A CPU buffer is a `numpy.ndarray` and a GPU buffer a `cupy.ndarray`, so the device of an Array
-follows from its buffer. CuPy is imported only when a GPU is asked for. Depends on `errors`.
+follows from its buffer. CuPy is imported only when a GPU is asked for.
+
+An operation runs where its operands are. Operands on the CPU follow those on a GPU, as JAX's
+uncommitted arrays do: what a rule or a layer makes on the way, and what a user passes from NumPy,
+meets the parameters where they lie. `transfer_guard` makes an error of it. Depends on `errors`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import sys
+import threading
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from rtfunc.core.errors import DeviceError, MissingDependencyError, at_user_line
+from rtfunc.core.errors import DeviceError, DtypeError, MissingDependencyError, at_user_line
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,15 +106,109 @@ def as_device(device: Device | str) -> Device:
 
 def device_of(buffer: Any) -> Device:
     """The device on which a NumPy or CuPy buffer lies."""
-    return cpu if isinstance(buffer, np.ndarray) else Device("gpu", int(buffer.device.id))
+    return cpu if isinstance(buffer, np.ndarray) else _gpu(buffer.device.id)
 
 
-def namespace_of(buffers: tuple[Any, ...]) -> ModuleType:
-    """The array module (`numpy` or `cupy`) that computes on `buffers`."""
+@functools.cache
+def _gpu(number: int) -> Device:
+    return Device("gpu", int(number))
+
+
+class _Transfers(threading.local):
+    #: Whether arrays may follow others to a GPU without being asked to, in this thread.
+    allowed: bool = True
+
+
+_transfers = _Transfers()
+
+
+@contextlib.contextmanager
+def transfer_guard(level: str) -> Iterator[None]:
+    """Allow or forbid implicit transfers to a GPU in this thread, for a `with` block.
+
+    An operation whose operands lie on the CPU and on a GPU takes those on the CPU along to the GPU. Under
+    `"disallow"` it raises `DeviceError`, which names the line; numbers and arrays without axes may
+    always follow, and `device_put` is always allowed. The levels are JAX's; `"allow"` is the default.
+
+    >>> import rtfunc as rf
+    >>> with rf.transfer_guard("disallow"):
+    ...     pass  # everything in here lies where it was put
+    """
+    if level not in ("allow", "disallow"):
+        raise DeviceError(
+            at_user_line(f"transfer_guard takes 'allow' or 'disallow', not {level!r}.")
+        )
+    outer, _transfers.allowed = _transfers.allowed, level == "allow"
+    try:
+        yield
+    finally:
+        _transfers.allowed = outer
+
+
+def computing_device(operation: str, buffers: Sequence[Any]) -> Device:
+    """The device on which an operation on `buffers` runs: the GPU that any of them is on, or the CPU.
+
+    Raises `DeviceError` for buffers on two GPUs.
+    """
+    found = cpu
     for buffer in buffers:
-        if type(buffer) is not np.ndarray and type(buffer).__module__.startswith("cupy"):
-            return sys.modules["cupy"]
-    return np
+        if type(buffer) is np.ndarray:
+            continue
+        device = device_of(buffer)
+        if device == cpu or device == found:
+            continue
+        if found != cpu:
+            raise DeviceError(
+                at_user_line(
+                    f"{operation} got arrays on different devices ({found}, {device}). "
+                    "Move them with rtfunc.device_put(x, device)."
+                )
+            )
+        found = device
+    return found
+
+
+def buffers_on(
+    device: Device, operation: str, buffers: Sequence[Any], unasked: bool = True
+) -> list[Any]:
+    """`buffers`, those on the CPU copied to `device`, a GPU: if `unasked`, where `transfer_guard` lets them."""
+    moved = []
+    for buffer in buffers:
+        if not isinstance(buffer, np.ndarray):
+            moved.append(buffer)
+        elif not buffer.ndim:
+            moved.append(_scalar_on(device, buffer.dtype, buffer.tobytes()))
+        elif _transfers.allowed or not unasked:
+            moved.append(move_buffer(buffer, device))
+        else:
+            raise DeviceError(
+                at_user_line(
+                    f"{operation} got arrays on different devices (cpu, {device}), and "
+                    "transfer_guard('disallow') forbids moving them unasked. Move them with "
+                    "rtfunc.device_put(x, device)."
+                )
+            )
+    return moved
+
+
+@functools.lru_cache(maxsize=4096)
+def _scalar_on(device: Device, dtype: np.dtype, content: bytes) -> Any:
+    """An array without axes on a GPU. Nothing writes to it, so that one serves all its uses."""
+    return move_buffer(np.frombuffer(content, dtype).reshape(()), device)
+
+
+@contextlib.contextmanager
+def computing_on(device: Device) -> Iterator[ModuleType]:
+    """What computes on `device`, for a `with` block: CuPy, allocating on that GPU, or NumPy."""
+    if device == cpu:
+        yield np
+        return
+    cupy = import_cupy()
+    if cupy.cuda.runtime.getDevice() == device.id:
+        yield cupy
+        return
+    with cupy.cuda.Device(device.id):
+        yield cupy
 
 
 def move_buffer(buffer: Any, device: Device) -> Any:
@@ -118,5 +218,17 @@ def move_buffer(buffer: Any, device: Device) -> Any:
     if device.platform == "cpu":
         return buffer.get()
     cupy = import_cupy()
+    if _lacks_cupy(buffer.dtype):
+        raise DtypeError(
+            at_user_line(
+                f"CuPy has no dtype {buffer.dtype}: arrays of it stay on the CPU. Convert it before, for "
+                "example with x.astype('bfloat16')."
+            )
+        )
     with cupy.cuda.Device(device.id):
         return cupy.asarray(buffer)
+
+
+def _lacks_cupy(dtype: np.dtype) -> bool:
+    """Whether CuPy cannot hold a dtype: the float8 kinds (ml_dtypes' other than bfloat16)."""
+    return dtype.name.startswith("float8")

@@ -2,8 +2,8 @@
 
 A backend turns a Graph into an executable, a function from Arrays to Arrays. The "reference"
 backend evaluates the Graph equation by equation with the eager kernels; `rtfunc.compiler` registers
-others in `executors`. Executables are kept on the Graph that they were made from. Depends on
-`graph`, `staging`.
+others in `executors`. A backend may have another take its place for arrays on a GPU (`on_gpu`).
+Executables are kept on the Graph that they were made from. Depends on `graph`, `staging`, `device`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
+from rtfunc.core.device import Device, computing_device, cpu
 from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.core.graph import Graph, evaluate, graphs_in
 from rtfunc.core.primitive import Primitive
@@ -27,6 +28,9 @@ Executable: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 #: For each backend, what makes the executable of a Graph; where some of its inputs are donated, their
 #: positions are a second argument.
 executors: dict[str, Callable[..., Executable]] = {}
+
+#: For backends that take NumPy's buffers only, what makes the executable for a GPU.
+on_gpu: dict[str, Callable[[Graph, Device], Executable]] = {}
 
 _default = "reference"
 
@@ -88,18 +92,26 @@ def _known(name: str) -> str:
 
 
 def executor_of(
-    graph: Graph, backend: str | None = None, donated: tuple[int, ...] = ()
+    graph: Graph,
+    backend: str | None = None,
+    donated: tuple[int, ...] = (),
+    device: Device = cpu,
 ) -> Executable:
-    """The executable of `graph` for `backend` (the default one if None), made on first use.
+    """The executable of `graph` for arrays on `device`, made on first use.
 
-    `donated` are the positions of inputs whose memory a call may use for results.
+    `backend` is its name, or None for the default one; `donated` are the positions of inputs whose memory a
+    call may use for results.
     """
     name = backend or default_backend()
-    key = (executor_of, name, donated)
+    key = (executor_of, name, donated, device)
     executable = graph.derived.get(key)
     if executable is None:
         make = executors[_known(name)]
-        graph.derived[key] = executable = make(graph, donated) if donated else make(graph)
+        if device != cpu and name in on_gpu:
+            executable = on_gpu[name](graph, device)
+        else:
+            executable = make(graph, donated) if donated else make(graph)
+        graph.derived[key] = executable
     return executable
 
 
@@ -116,7 +128,9 @@ def run_equation(primitive: Primitive, buffers: Sequence[Any], params: dict[str,
         avals = [Aval(b.shape, b.dtype) for b in buffers]
         graph, _ = trace_to_graph(lambda *xs: primitive.bind(*xs, **params), avals)
         home.derived[key] = graph
-    return [out._buffer for out in executor_of(graph)([Array(b) for b in buffers])]
+    device = computing_device(primitive.name, buffers)
+    run = executor_of(graph, device=device)
+    return [out._buffer for out in run([Array(b) for b in buffers])]
 
 
 def _reference(graph: Graph, donated: tuple[int, ...] = ()) -> Executable:

@@ -27,10 +27,17 @@ from typing import Any
 
 import numpy as np
 
-from rtfunc.core.array import Array
+from rtfunc.core.array import Array, placed_like
 from rtfunc.core.aval import Aval
-from rtfunc.core.device import device_of, namespace_of
-from rtfunc.core.errors import DeviceError, RtfuncError, at_user_line
+from rtfunc.core.device import (
+    Device,
+    buffers_on,
+    computing_device,
+    computing_on,
+    cpu,
+    move_buffer,
+)
+from rtfunc.core.errors import RtfuncError
 from rtfunc.core.trace import context
 
 #: Every primitive by name.
@@ -133,16 +140,18 @@ class Primitive:
             if out is not None:
                 return out
         buffers = tuple([a._buffer for a in args])
-        xp = np
+        device = cpu
         for buffer in buffers:
             if type(buffer) is not np.ndarray:
-                xp = _namespace(self, buffers)
+                device = computing_device(self.name, buffers)
                 break
         try:
-            if self.leaf:
-                out = context.quiet(self.impl, xp, *buffers, **params)
+            if device is not cpu:
+                out = self.compute_on(device, buffers, params)
+            elif self.leaf:
+                out = context.quiet(self.impl, np, *buffers, **params)
             else:
-                out = self.impl(xp, *buffers, **params)
+                out = self.impl(np, *buffers, **params)
         except RtfuncError:
             raise
         except Exception:
@@ -166,6 +175,26 @@ class Primitive:
         if self.multiple_results:
             return [Array(as_buffer(o)) for o in out]
         return Array(as_buffer(out))
+
+    def compute_on(self, device: Device, buffers: Sequence[Any], params: dict[str, Any]) -> Any:
+        """What `impl` computes on a GPU, to which buffers on the CPU are taken along.
+
+        What CuPy lacks (a dtype, a function, an option) is computed on the CPU by NumPy, and the result
+        moved back: slower, but the same. `computed_on_host` has the names of such operations.
+        """
+        with computing_on(device) as xp:
+            operands = buffers_on(device, self.name, buffers)
+            if not self.leaf:  # it computes by other primitives, for each of which this holds
+                return _moved(self.impl(xp, *operands, **params), device)
+            try:
+                return _moved(context.quiet(self.impl, xp, *operands, **params), device)
+            except RtfuncError:
+                raise
+            except _lacking as error:
+                self.infer([Aval(b.shape, b.dtype) for b in operands], params)
+                computed_on_host.setdefault(self.name, error)
+            host = [move_buffer(b, cpu) for b in operands]
+            return _moved(context.quiet(self.impl, np, *host, **params), device)
 
     def _evaluate_ufunc(self, ufunc: np.ufunc, args: Sequence[Any]) -> Array | None:
         """The result for NumPy operands of four or more bytes; None leaves others to `impl`."""
@@ -198,17 +227,18 @@ def as_buffer(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
-def _namespace(primitive: Primitive, buffers: tuple[Any, ...]) -> Any:
-    """The array module for buffers that are not all NumPy's; they must share one device."""
-    devices = {device_of(b) for b in buffers if getattr(b, "ndim", 0)}
-    if len(devices) > 1:
-        raise DeviceError(
-            at_user_line(
-                f"{primitive.name} got arrays on different devices "
-                f"({', '.join(sorted(map(str, devices)))}). Move them with rtfunc.device_put(x, device)."
-            )
-        )
-    return namespace_of(buffers)
+#: How CuPy says that it does not have something. Want of memory and failures of the GPU are others.
+_lacking = (AttributeError, TypeError, ValueError, NotImplementedError, ImportError, KeyError)
+
+#: Operations on GPU arrays that NumPy computed for want of a form in CuPy, with the first error.
+computed_on_host: dict[str, Exception] = {}
+
+
+def _moved(result: Any, device: Device) -> Any:
+    """One buffer or several, each on `device`."""
+    if isinstance(result, (list, tuple)):
+        return [move_buffer(as_buffer(r), device) for r in result]
+    return move_buffer(as_buffer(result), device)
 
 
 def transposing(*rules: Callable[..., Any] | None) -> Callable[..., Any]:
@@ -289,7 +319,7 @@ def add_tangents(a: Any, b: Any) -> Any:
 def zeros_like(x: Any) -> Any:
     """Zeros of the shape and dtype of `x` (an Array or an Aval)."""
     aval = x.aval if isinstance(x, Array) else x
-    zero = Array(np.zeros((), aval.dtype), aval.weak_type)
+    zero = placed_like(Array(np.zeros((), aval.dtype), aval.weak_type), x)
     return (
         primitives["broadcast_in_dim"].bind(zero, shape=aval.shape, axes=()) if aval.shape else zero
     )

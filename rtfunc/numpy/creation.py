@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rtfunc.core import dtypes
-from rtfunc.core.array import Array, ArrayLike, device_put_buffer
+from rtfunc.core.array import Array, ArrayLike, device_put_buffer, placed_like
 from rtfunc.core.aval import as_shape
 from rtfunc.core.device import Device, import_cupy
 from rtfunc.core.dtypes import DtypeLike, as_dtype
@@ -388,6 +388,8 @@ def _like(x: Any, value: Any, dtype: DtypeLike, shape: Any, device: Any) -> Arra
     value = as_array("full_like", value)
     if dtype is None:
         value = convert(value, x.dtype, x.weak_type)
+    if device is None:
+        value = placed_like(value, x)
     return _filled(x.shape if shape is None else shape, value, dtype, device)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rtfunc.core import dtypes
-from rtfunc.core.array import Array, ArrayLike
+from rtfunc.core.array import Array, ArrayLike, placed_like
 from rtfunc.core.aval import as_shape
 from rtfunc.core.errors import (
     ArgumentError,
@@ -207,6 +207,8 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
             at_user_line("nonzero takes an array with axes. Use atleast_1d(x) for a scalar.")
         )
     values = known_values(a)
+    if values is None and type(a) is Array and size is None:
+        values = np.asarray(a)  # read from the GPU
     if values is not None and (context.trace is None or size is None):
         found = [
             p.astype(np.int32 if n < 2**31 else np.int64)
@@ -217,7 +219,7 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
                 _resized(p, as_integer("nonzero", "size", size), fill)
                 for p, fill in zip(found, _fills(fill_value, a.ndim))
             ]
-        return tuple(Array(p) for p in found)
+        return tuple(placed_like(Array(p), a) for p in found)
     if size is None:
         raise TracerError(
             at_user_line(

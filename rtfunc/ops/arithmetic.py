@@ -10,8 +10,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numpy as np
-
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import Aval
@@ -61,7 +59,7 @@ def _truncated_division(xp: Any, x: Any, y: Any) -> tuple[Any, Any]:
     remainder = xp.fmod(x, safe)
     quotient = ((x - remainder) // safe).astype(x.dtype)
     everywhere = xp.broadcast_to(x, quotient.shape)
-    minus_one = np.array(-1).astype(x.dtype)
+    minus_one = xp.full((), -1).astype(x.dtype)  # unsigned integers wrap
     return xp.where(zero, minus_one, quotient), xp.where(zero, everywhere, remainder)
 
 

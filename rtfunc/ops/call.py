@@ -12,6 +12,7 @@ from typing import Any
 
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
+from rtfunc.core.device import computing_device
 from rtfunc.core.execution import executor_of
 from rtfunc.core.graph import Equation, Graph
 from rtfunc.core.graph_transforms import GraphVJP, batch_graph, jvp_graph, lifted, vjp_graph
@@ -80,7 +81,8 @@ def _batch(
 
 def _jit_impl(xp: Any, *buffers: Any, graph: Graph, name: str, backend: str | None) -> list[Any]:
     arrays = [Array(b, a.weak_type) for b, a in zip(buffers, graph.in_avals)]
-    return [out._buffer for out in executor_of(graph, backend)(arrays)]
+    run = executor_of(graph, backend, device=computing_device(name, buffers))
+    return [out._buffer for out in run(arrays)]
 
 
 def _jit_vjp(

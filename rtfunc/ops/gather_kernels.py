@@ -242,8 +242,14 @@ def gather_impl(
 
 _ufuncs = {"add": "add", "mul": "multiply", "min": "minimum", "max": "maximum"}
 
-#: Dtypes for which CuPy's ufunc.at has add, maximum and minimum.
-_atomic = ("int32", "uint32", "uint64", "float32", "float64")
+#: Dtypes for which CuPy's ufunc.at computes what NumPy's does.
+_atomic = {
+    "add": ("int32", "uint32", "uint64", "float32", "float64"),
+    # Those of float64 go through float32 in CuPy 14, those of floats drop NaN.
+    "min": ("int32", "uint32", "uint64"),
+    "max": ("int32", "uint32", "uint64"),
+    "mul": (),
+}
 
 #: Row numbers and elements are expanded to at most this many element numbers at once.
 _chunk = 1 << 20
@@ -330,7 +336,7 @@ def _combine_cupy(xp: Any, kind: str, table: Any, rows: Any, updates: Any, uniqu
         table[rows] = updates
     elif unique:
         table[rows] = getattr(xp, _ufuncs[kind])(table[rows], updates)
-    elif kind == "mul" or table.dtype.name not in _atomic:
+    elif table.dtype.name not in _atomic[kind]:
         # CuPy has no atomic operation for these: on the host.
         host = table.get()
         _combine(kind, host, rows.get(), updates.get(), unique)

@@ -73,10 +73,15 @@ def _select_vjp(primitive: Primitive, needed: Any, operands: Any) -> Any:
     return out, pullback
 
 
+def _select_impl(xp: Any, predicate: Any, on_true: Any, on_false: Any) -> Any:
+    out = xp.where(predicate, on_true, on_false)
+    return out if out.dtype == on_true.dtype else out.astype(on_true.dtype)  # CuPy's bfloat16
+
+
 select_p = Primitive(
     "select",
     infer=_select_infer,
-    impl=lambda xp, predicate, on_true, on_false: xp.where(predicate, on_true, on_false),
+    impl=_select_impl,
     jvp=_select_jvp,
     vjp=_select_vjp,
     batch=batch_elementwise,

@@ -1,13 +1,14 @@
 """`jit`: stage once per signature, compile, call.
 
 A call flattens its arguments, looks up the signature (structure, shapes, dtypes, static values) and runs
-the executable made for it. Under another transform the call becomes one `jit_call` equation, which is
+the executable made for it and for the device that the arguments lie on. Under another transform the call becomes one `jit_call` equation, which is
 differentiated and batched as a Graph. Depends on `stage`, `core.execution`.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,8 +17,10 @@ from rtfunc.compiler.graph_passes import optimize
 from rtfunc.core import pytree
 from rtfunc.core.array import Array, DonatedBuffer
 from rtfunc.core.aval import Aval
+from rtfunc.core.device import Device, computing_device, cpu
 from rtfunc.core.errors import (
     ArgumentError,
+    DeviceError,
     TransformError,
     UnhashableError,
     UnsupportedError,
@@ -55,18 +58,28 @@ class _Entry:
         self.staged = staged
         self.donated = tuple(donated)
         self.graph: Graph = optimize(staged.graph)
-        self._executable: dict[str, Callable[[Sequence[Any]], list[Any]]] = {}
 
-    def executable(self, backend: str) -> Any:
-        if backend not in self._executable:
+        self._executable: dict[tuple[str, Device], Any] = {}
+
+    def device(self, arrays: Sequence[Any]) -> Device:
+        """Where a call with these arguments runs."""
+        if "cupy" not in sys.modules:
+            return cpu
+        operands = [*self.staged.captured, *arrays]
+        return computing_device("jit", [a._buffer for a in operands if not isinstance(a, Tracer)])
+
+    def executable(self, backend: str, device: Device) -> Any:
+        key = backend, device
+        if key not in self._executable:
             count = len(self.staged.captured)
             donated = tuple(count + i for i in self.donated)
-            self._executable[backend] = executor_of(self.graph, backend, donated)
-        return self._executable[backend]
+            self._executable[key] = executor_of(self.graph, backend, donated, device)
+        return self._executable[key]
 
     def run(self, backend: str, arrays: Sequence[Array], donation: _Donation | None) -> list[Any]:
         """The outputs for flat arguments."""
-        executable, captured = self.executable(backend), self.staged.captured
+        executable = self.executable(backend, self.device(arrays))
+        captured = self.staged.captured
         if donation is None:
             return executable([*captured, *arrays])
         if not hasattr(executable, "overlays"):
@@ -217,7 +230,9 @@ class Jitted:
             self._last_tree = treedef
             weak, buffers = [x._weak for x in leaves], [x._buffer for x in leaves]
         shapes = [buffer.shape for buffer in buffers]
-        key = (default_backend(), treedef, shapes, [buffer.dtype for buffer in buffers], weak)
+        device = computing_device("jit", buffers) if "cupy" in sys.modules else cpu
+        kinds = [buffer.dtype for buffer in buffers]
+        key = (default_backend(), device, treedef, shapes, kinds, weak)
         last, found = self._last
         if key != last:
             found = self._find(args, key)
@@ -246,8 +261,8 @@ class Jitted:
 
     def _find(self, args: Any, key: tuple[Any, ...]) -> Any:
         """What `_quick_call` runs for a signature, if it is of the ordinary kind."""
-        backend, treedef, shapes, kinds, weak = key
-        hashed = (backend, treedef, tuple(shapes), tuple(kinds), tuple(weak))
+        backend, device, treedef, shapes, kinds, weak = key
+        hashed = (backend, device, treedef, tuple(shapes), tuple(kinds), tuple(weak))
         found = self._quick.get(hashed)
         if found is not None:
             return found
@@ -262,8 +277,12 @@ class Jitted:
         captured = entry.staged.captured
         if any(isinstance(c, Tracer) for c in captured):
             return None
-        lay_out(captured)
-        run: Any = entry.executable(backend)
+        device = entry.device(leaves)
+        if device == cpu:
+            lay_out(captured)
+        elif entry.donated:
+            return None
+        run: Any = entry.executable(backend, device)
         donation = None
         if entry.donated:
             donation = _Donation(repr(self), entry.donated, leaves)
@@ -390,7 +409,8 @@ class Jitted:
         positions, named = self._dynamic_names(args, kwargs)
         avals = argument_avals("jit", leaves, args, named, positions)
         entry = self._entry(treedef, static, avals, args, kwargs)
-        return Lowered(self, entry, treedef, static, avals)
+        placed = [x for x in leaves if isinstance(x, Array) and not isinstance(x, Tracer)]
+        return Lowered(self, entry, treedef, static, avals, entry.device(placed))
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes of the result."""
@@ -406,12 +426,18 @@ class Jitted:
 
 
 class Lowered:
-    """A staged function, ready to be compiled: `jit(f).lower(*args)`."""
+    """A staged function, ready to be compiled for a device: `jit(f).lower(*args)`."""
 
     def __init__(
-        self, jitted: Jitted, entry: _Entry, treedef: Any, static: Any, avals: Sequence[Aval]
+        self,
+        jitted: Jitted,
+        entry: _Entry,
+        treedef: Any,
+        static: Any,
+        avals: Sequence[Aval],
+        device: Device,
     ):
-        self._jitted, self._entry = jitted, entry
+        self._jitted, self._entry, self._device = jitted, entry, device
         self._treedef, self._static, self._avals = treedef, static, tuple(avals)
 
     @property
@@ -429,13 +455,16 @@ class Lowered:
         """The program as text at a `stage` of compilation.
 
         "graph" is the optimised Graph, "kernels" its loops as they were fused, "llvm" the code that is
-        compiled and "asm" the machine's instructions. The reference backend has a Graph only.
+        compiled and "asm" the machine's instructions; for arguments on a GPU, "cuda" is the code. The
+        reference backend has a Graph only.
         """
         if stage == "graph":
             return str(self.graph)
-        if stage not in ("kernels", "llvm", "asm"):
+        if stage not in ("kernels", "llvm", "asm", "cuda"):
             raise ArgumentError(
-                at_user_line(f"as_text shows 'graph', 'kernels', 'llvm' or 'asm', not {stage!r}.")
+                at_user_line(
+                    f"as_text shows 'graph', 'kernels', 'llvm', 'asm' or 'cuda', not {stage!r}."
+                )
             )
         return self.compile()._native(f"as_text({stage!r})").as_text(stage)
 
@@ -450,7 +479,9 @@ class Compiled:
     def __init__(self, lowered: Lowered):
         self._lowered = lowered
         jitted = lowered._jitted
-        self._executable = lowered._entry.executable(jitted.backend or default_backend())
+        self._executable = lowered._entry.executable(
+            jitted.backend or default_backend(), lowered._device
+        )
 
     def _native(self, asked: str) -> Any:
         if not hasattr(self._executable, "as_text"):
@@ -498,6 +529,15 @@ class Compiled:
                 at_user_line(
                     f"This executable was compiled for arguments {[str(a) for a in lowered._avals]} "
                     f"in {lowered._treedef}, but was called with {[str(a) for a in avals]} in {treedef}."
+                )
+            )
+        device = lowered._entry.device(arrays)
+        if device not in (cpu, lowered._device):
+            raise DeviceError(
+                at_user_line(
+                    f"This executable was compiled for {lowered._device}, but was called with arrays "
+                    f"on {device}. Move them with rtfunc.device_put(x, {str(lowered._device)!r}), or "
+                    "lower the function for arguments that lie there."
                 )
             )
         entry = lowered._entry

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtfunc.core import dtypes, pytree
-from rtfunc.core.array import Array
+from rtfunc.core.array import Array, placed_like
 from rtfunc.core.aval import Aval
 from rtfunc.core.errors import ShapeError, TransformError, at_user_line
 from rtfunc.core.forward import jvp_flat
@@ -133,7 +133,7 @@ def tangent_of(tangent: Any, primal: Array) -> Any:
         return tangent
     if not dtypes.is_inexact(primal.dtype):
         return np.zeros(primal.shape, dtypes.float0)
-    return zeros_like(Aval(primal.shape, primal.dtype))
+    return placed_like(zeros_like(Aval(primal.shape, primal.dtype)), primal)
 
 
 def linearize(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtfunc.core import dtypes, pytree
-from rtfunc.core.array import Array
+from rtfunc.core.array import Array, placed_like
 from rtfunc.core.aval import Aval
 from rtfunc.core.errors import ShapeError, TransformError, at_user_line
 from rtfunc.core.graph import evaluate
@@ -133,10 +133,10 @@ def _match_cotangent(
 
 def _instantiate(cotangent: Any, primal: Array) -> Any:
     if cotangent is not None:
-        return cotangent
+        return placed_like(cotangent, primal)
     if not dtypes.is_inexact(primal.dtype):
         return np.zeros(primal.shape, dtypes.float0)
-    return zeros_like(Aval(primal.shape, primal.dtype))
+    return placed_like(zeros_like(Aval(primal.shape, primal.dtype)), primal)
 
 
 def value_and_grad(
@@ -208,9 +208,9 @@ def _value_and_grad(
 
         outs, pullback = vjp_flat(flat, arrays, [True] * len(arrays))
         value, aux_leaves = outs[0], outs[1:]
-        seed = Array(np.ones((), value.dtype))
+        seed = placed_like(Array(np.ones((), value.dtype)), value)
         into = pullback([seed, *[None] * len(aux_leaves)])
-        into = [ct if ct is not None else _instantiate(ct, x) for ct, x in zip(into, arrays)]
+        into = [_instantiate(ct, x) for ct, x in zip(into, arrays)]
         gradients = []
         start = 0
         for leaves, treedef in parts:

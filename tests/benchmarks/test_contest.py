@@ -40,7 +40,15 @@ class RecordingWorker:
 
     alive = True
 
-    def __init__(self, contestant: Contestant, *, cache: str, cpus: Any = None, timeout: Any = 0):
+    def __init__(
+        self,
+        contestant: Contestant,
+        *,
+        cache: str,
+        cpus: Any = None,
+        timeout: Any = 0,
+        device: Any = "cpu",
+    ):
         self.name, self.cache, self.cpus = contestant.name, Path(cache), cpus
 
     def ask(self, *command: Any) -> Any:

@@ -548,7 +548,7 @@ def test_native_programs_show_their_stages_and_costs():
 
 def test_stages_that_do_not_exist_are_refused():
     lowered = rf.jit(lambda x: x + 1, backend="reference").lower(1.0)
-    with pytest.raises(errors.ArgumentError, match="'kernels', 'llvm' or 'asm', not 'c'"):
+    with pytest.raises(errors.ArgumentError, match="'asm' or 'cuda', not 'c'"):
         lowered.as_text("c")
     with pytest.raises(errors.UnsupportedError, match="which this backend does not make"):
         lowered.as_text("llvm")

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from rtfunc.compiler.collapse import collapse
 from rtfunc.compiler.cpu.accesses import Span, VectorAccess, bytes_of, register_bytes
 from rtfunc.compiler.cpu.scalars import (
     Operation,
@@ -58,39 +59,6 @@ class Emitted(NamedTuple):
     name: str
     items: int
     cost: int
-
-
-def collapse(kernel: Kernel) -> Kernel:
-    """The same Kernel with neighbouring axes joined where every access steps through them as one."""
-    offsets = [n.params["offset"] for n in kernel.nodes if n.op in ("load", "index")]
-    offsets += [s.offset for s in kernel.stores]
-    groups: list[list[int]] = []
-    for axis, n in enumerate(kernel.domain):
-        if groups:
-            last = groups[-1][-1]
-            if kernel.reduced[last] == kernel.reduced[axis] and all(
-                o.coefficients[last] == o.coefficients[axis] * n for o in offsets
-            ):
-                groups[-1].append(axis)
-                continue
-        groups.append([axis])
-    if len(groups) == len(kernel.domain):
-        return kernel
-
-    def joined(offset: Affine) -> Affine:
-        return Affine(tuple(offset.coefficients[g[-1]] for g in groups), offset.constant)
-
-    domain = tuple(int(np.prod([kernel.domain[a] for a in g])) for g in groups)
-    reduced = tuple(kernel.reduced[g[0]] for g in groups)
-    copies: dict[Node, Node] = {}
-    for node in kernel.nodes:
-        params = node.params
-        if "offset" in params:
-            params = {**params, "offset": joined(params["offset"])}
-        args = [copies[a] for a in node.args]
-        copies[node] = Node(node.op, args, node.dtype, params, node.full, node.stage, node.number)
-    stores = [Store(copies[s.node], s.variable, joined(s.offset)) for s in kernel.stores]
-    return Kernel(domain, reduced, list(copies.values()), stores, kernel.name)
 
 
 def emit_kernel(

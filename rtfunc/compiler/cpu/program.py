@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
+from rtfunc.compiler.collapse import collapse
 from rtfunc.compiler.cpu.emission import call_address
-from rtfunc.compiler.cpu.loops import Emitted, collapse, emit_kernel
+from rtfunc.compiler.cpu.loops import Emitted, emit_kernel
 from rtfunc.compiler.cpu.scalars import call_intrinsic, i1, i8, i32, i64, pointer
 from rtfunc.compiler.cpu.templates import native_form
 from rtfunc.compiler.in_place import carried_in_place

@@ -146,6 +146,8 @@ def triangular_kernel(
             conjugate=conjugate,
             unit_diagonal=unit_diagonal,
         )
+    if not b.size:
+        return xp.empty_like(b)
     from cupyx.scipy.linalg import solve_triangular  # pyright: ignore[reportMissingImports]
 
     if not left_side:  # x op(a) = b is op(a)^T x^T = b^T
