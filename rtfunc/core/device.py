@@ -106,7 +106,7 @@ def as_device(device: Device | str) -> Device:
 
 def device_of(buffer: Any) -> Device:
     """The device on which a NumPy or CuPy buffer lies."""
-    return cpu if isinstance(buffer, np.ndarray) else _gpu(buffer.device.id)
+    return cpu if isinstance(buffer, (np.ndarray, np.generic)) else _gpu(buffer.device.id)
 
 
 @functools.cache

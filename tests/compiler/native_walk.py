@@ -45,8 +45,9 @@ _one_by_one = frozenset(("cumlogsumexp", "reduce_prod"))
 COMPLEX_ULPS = {"pow": 128, "log1p": 512}
 #: Which zero comes out of two of different signs differs among NumPy's own loops.
 _either_zero = frozenset(("max", "min"))
-#: The sum of a number and a logarithm, which cancel where the result is small.
-_cancelling = frozenset(("logaddexp",))
+#: Sums of numbers and logarithms, which cancel where the result is small: for lgamma and digamma that is beside
+#: their zeros on the negative axis.
+_cancelling = frozenset(("digamma", "lgamma", "logaddexp"))
 
 
 # Operands as views
