@@ -10,13 +10,16 @@ import math
 from rtfunc.compiler.kernel import Affine, Kernel, Node, Store
 
 
-def collapse(kernel: Kernel) -> Kernel:
-    """The same Kernel with neighbouring axes joined where every access steps through them as one."""
+def collapse(kernel: Kernel, barrier: int = 0) -> Kernel:
+    """The same Kernel with neighbouring axes joined where every access steps through them as one.
+
+    Axes before `barrier` are not joined with those from there on.
+    """
     offsets = [n.params["offset"] for n in kernel.nodes if n.op in ("load", "index")]
     offsets += [s.offset for s in kernel.stores]
     groups: list[list[int]] = []
     for axis, n in enumerate(kernel.domain):
-        if groups:
+        if groups and axis != barrier:
             last = groups[-1][-1]
             if kernel.reduced[last] == kernel.reduced[axis] and all(
                 o.coefficients[last] == o.coefficients[axis] * n for o in offsets

@@ -45,12 +45,18 @@ def touched(step: Kernel | Call) -> list[Variable]:
 
 def read(step: Kernel | Call) -> list[Variable]:
     """The variables that a step reads."""
-    return step.reads() if isinstance(step, Kernel) else [v for v, _ in step.operands]
+    if isinstance(step, Kernel):
+        return step.reads()
+    found = [v for v, _ in step.operands]
+    return found if step.epilogue is None else [*found, *step.epilogue.reads()]
 
 
 def written(step: Kernel | Call) -> list[Variable]:
     """The variables that a step writes."""
-    return step.writes() if isinstance(step, Kernel) else list(step.equation.outputs)
+    if isinstance(step, Kernel):
+        return step.writes()
+    found = list(step.equation.outputs)
+    return found if step.epilogue is None else [*found, *step.epilogue.writes()]
 
 
 def lifetimes(program: Program) -> dict[Variable, tuple[int, int]]:
@@ -104,6 +110,13 @@ def writes_in_place(
         return False
     if isinstance(step, Kernel):
         return _kernel_in_place(step, target, source, base)
+    if step.epilogue is not None:
+        # Its points read their own places, of the call's result too, once a block of that is complete. What
+        # the call reads must last until all blocks are, and its result is written before.
+        operands = {base(v) for v, _ in step.operands}
+        if source in operands or target in operands.union(map(base, step.equation.outputs)):
+            return False
+        return _kernel_in_place(step.epilogue, target, source, base)
     positions = [i for i, (v, _) in enumerate(step.operands) if base(v) is source]
     outputs = [i for i, v in enumerate(step.equation.outputs) if base(v) is target]
     if len(positions) != 1 or len(outputs) != 1:
@@ -297,10 +310,11 @@ def order_readers(program: Program, overwritable: Collection[Variable], inner: I
     program.steps[:] = [steps[n] for n in order]
 
 
-def share_buffers(program: Program, inner: Inner) -> None:
+def share_buffers(program: Program, inner: Inner, overwritable: Collection[Variable] = ()) -> None:
     """Let results lie in the memory of operands that end with the step that makes them.
 
-    The operands are buffers between steps; those that a result has replaced count as its own.
+    The operands are buffers between steps; those that a result has replaced count as its own. Where the
+    Program may write over some of its inputs, outputs are left free to be written there.
     """
     base = program.base
     lives = lifetimes(program)
@@ -315,6 +329,8 @@ def share_buffers(program: Program, inner: Inner) -> None:
             continue
         for out in dict.fromkeys(map(base, written(step))):
             if lives[out][0] != number:
+                continue
+            if overwritable and out in kept and isinstance(step, Call) and step.epilogue:
                 continue
             for source in free:
                 if source is not out and writes_in_place(step, out, source, base, inner):

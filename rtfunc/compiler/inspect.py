@@ -59,6 +59,12 @@ def format_program(lowered: Lowered, indent: str = "") -> str:
             text = _format_call(step, name, lowered.inner.get(step.equation, []))
         lines += [f"{indent}{line}" for line in f"[{number}] {text}".splitlines()]
         if isinstance(step, Call):
+            if step.epilogue is not None:
+                text = format_kernel(step.epilogue, name)
+                lines += [
+                    f"{indent}      then, block by block: "
+                    + text.replace("\n", f"\n{indent}      ")
+                ]
             for part in lowered.inner.get(step.equation, []):
                 lines.append(format_program(part, indent + "      "))
     return "\n".join(lines)
@@ -96,12 +102,10 @@ def cost_analysis(lowered: Lowered) -> CostAnalysis:
     """Operations and traffic of one call."""
     flops = traffic = 0
     for step in lowered.program.steps:
+        kernel = step if isinstance(step, Kernel) else step.epilogue
+        if kernel is not None:
+            flops += _kernel_flops(kernel)
         if isinstance(step, Kernel):
-            for node in step.nodes:
-                points = step.size if node.full else step.rows
-                if node.op == "reduce":
-                    points = step.size
-                flops += points * elementwise_cost.get(node.op, node.op == "reduce")
             traffic += sum(_size(v) for v in touched(step))
             continue
         inner = lowered.inner.get(step.equation)
@@ -118,6 +122,14 @@ def cost_analysis(lowered: Lowered) -> CostAnalysis:
             flops += times * sum(c.flops for c in costs)
             traffic += times * sum(c.bytes for c in costs)
     return CostAnalysis(flops, traffic)
+
+
+def _kernel_flops(kernel: Kernel) -> int:
+    flops = 0
+    for node in kernel.nodes:
+        points = kernel.size if node.full or node.op == "reduce" else kernel.rows
+        flops += points * elementwise_cost.get(node.op, node.op == "reduce")
+    return flops
 
 
 def _call_flops(equation: Equation) -> int:

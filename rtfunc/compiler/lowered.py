@@ -53,11 +53,13 @@ def lower(
     graph: Graph,
     scratch_bytes: Callable[[Call], int] = lambda call: 0,
     donated: Collection[int] = (),
+    rearrange: Callable[[Program], object] = lambda program: None,
 ) -> Lowered:
     """Lower the outermost Graph: its inputs, constants and outputs have memory of their own.
 
     `scratch_bytes` says how much memory the back end needs for a call while it runs. `donated` are the
-    positions of inputs whose memory the outputs may take.
+    positions of inputs whose memory the outputs may take. `rearrange` lets the back end join steps of each
+    Program before its memory is planned.
     """
     graph = optimize(graph)
     if has_complex(graph):
@@ -65,7 +67,7 @@ def lower(
 
         graph = optimize(complex_parts(graph))
     program = schedule(_prepared(split_loops(hoist_invariants(inline_calls(graph)))), absorbs)
-    lowered = _finish(program, scratch_bytes, [program.inputs[i] for i in donated])
+    lowered = _finish(program, scratch_bytes, [program.inputs[i] for i in donated], rearrange)
     lowered.overlays = _overlays(lowered, donated)
     return lowered
 
@@ -90,7 +92,10 @@ def _prepared(graph: Graph) -> Graph:
 
 
 def _lower_inner(
-    graph: Graph, scratch_bytes: Callable[[Call], int], overwritable: Sequence[int]
+    graph: Graph,
+    scratch_bytes: Callable[[Call], int],
+    overwritable: Sequence[int],
+    rearrange: Callable[[Program], object],
 ) -> Lowered:
     graph = split_loops(hoist_invariants(inline_calls(graph)))
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
@@ -98,7 +103,7 @@ def _lower_inner(
     equations, outputs = copy_into(graph, inputs, call)
     fresh = Graph(inputs, tuple(equations), tuple(outputs))
     program = schedule(_prepared(fresh), absorbs)
-    return _finish(program, scratch_bytes, [program.inputs[i] for i in overwritable])
+    return _finish(program, scratch_bytes, [program.inputs[i] for i in overwritable], rearrange)
 
 
 def _overwritable(equation: Equation, graph: Graph) -> range:
@@ -111,17 +116,21 @@ def _overwritable(equation: Equation, graph: Graph) -> range:
 
 
 def _finish(
-    program: Program, scratch_bytes: Callable[[Call], int], overwritable: Collection[Variable]
+    program: Program,
+    scratch_bytes: Callable[[Call], int],
+    overwritable: Collection[Variable],
+    rearrange: Callable[[Program], object],
 ) -> Lowered:
     inner: dict[Equation, list[Lowered]] = {}
     for step in program.steps:
         if isinstance(step, Call) and step.equation.primitive.name in control_flow:
             inner[step.equation] = [
-                _lower_inner(g, scratch_bytes, _overwritable(step.equation, g))
+                _lower_inner(g, scratch_bytes, _overwritable(step.equation, g), rearrange)
                 for g in sub_graphs(step.equation)
             ]
+    rearrange(program)
     order_readers(program, overwritable, inner)
-    share_buffers(program, inner)
+    share_buffers(program, inner, overwritable)
     fixed = {*program.inputs, *program.constants, *(program.base(v) for v in program.outputs)}
 
     def workspace(call: Call) -> int:

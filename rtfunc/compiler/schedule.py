@@ -38,11 +38,13 @@ class Call:
     """An equation that is not computed in Kernels: a library call, a loop, or Python.
 
     Attributes: equation; operands: for each input the variable that holds it, and the index map, over
-    the axes of the input, through which it is read (None: as it lies).
+    the axes of the input, through which it is read (None: as it lies); epilogue: a Kernel that is run on each
+    part of the result as soon as the call has made it.
     """
 
     equation: Equation
     operands: tuple[tuple[Variable, Affine | None], ...]
+    epilogue: Kernel | None = None
 
 
 @dataclasses.dataclass(slots=True)

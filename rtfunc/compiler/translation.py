@@ -14,6 +14,7 @@ from llvmlite import ir
 from rtfunc.compiler.cache import content_key, user_cache
 from rtfunc.compiler.cpu import library
 from rtfunc.compiler.cpu.crew import Crew, Task
+from rtfunc.compiler.cpu.epilogues import attach_epilogues
 from rtfunc.compiler.cpu.machine_code import CompiledModule, ObjectCode, cached
 from rtfunc.compiler.cpu.program import Printed, print_program, runs_in_python
 from rtfunc.compiler.cpu.target import host, vector_bytes
@@ -74,7 +75,7 @@ class Translation(NamedTuple):
 def translate(graph: Graph, donated: Collection[int] = ()) -> Translation:
     """Lower and print; results may be written over the inputs at the positions `donated`."""
     start = time.perf_counter()
-    lowered = lower(graph, scratch_bytes, donated)
+    lowered = lower(graph, scratch_bytes, donated, attach_epilogues)
     lowered_at = time.perf_counter()
     printed = print_program(lowered, vector_bytes())
     return Translation(lowered, printed, lowered_at - start, time.perf_counter() - lowered_at)
@@ -86,7 +87,7 @@ def compile_program(
     """Translate, and compile with the help of a crew."""
     tasks: list[Task[ObjectCode]] = []
     start = time.perf_counter()
-    lowered = lower(graph, scratch_bytes, donated)
+    lowered = lower(graph, scratch_bytes, donated, attach_epilogues)
     lowered_at = time.perf_counter()
 
     def hand_out(module: ir.Module) -> None:

@@ -65,10 +65,12 @@ def emit_kernel(
     module: ir.Module, name: str, kernel: Kernel, slots: dict[Variable, int], vector_bytes: int
 ) -> Emitted:
     """Print `kernel` as the function `name` of `module`; `slots` gives each buffer's place in the frame."""
-    return _Printer(module, name, collapse(kernel), slots, vector_bytes).emit()
+    return KernelPrinter(module, name, collapse(kernel), slots, vector_bytes).emit()
 
 
-class _Printer(VectorAccess):
+class KernelPrinter(VectorAccess):
+    """Prints one Kernel."""
+
     def __init__(
         self,
         module: ir.Module,
@@ -158,6 +160,7 @@ class _Printer(VectorAccess):
     # The function.
 
     def emit(self) -> Emitted:
+        """Print the function."""
         kernel = self.kernel
         signature = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64])
         function = ir.Function(self.module, signature, self.name)
@@ -166,10 +169,7 @@ class _Printer(VectorAccess):
         entry = function.append_basic_block("entry")
         self.b = b = ir.IRBuilder(entry)
         self.allocas = entry
-        self.buffers = {
-            v: b.load(b.gep(frame, [i64(self.slots[v])], source_etype=pointer), typ=pointer)
-            for v in dict.fromkeys([*kernel.reads(), *kernel.writes()])
-        }
+        self.buffers = self._pointers(frame)
         self.blocks, self.block = self._items()
         size = kernel.domain[self.axis]
         with self._loop(begin, end, 1, "item") as item:
@@ -183,6 +183,14 @@ class _Printer(VectorAccess):
         points = kernel.size // max(1, self._rows() * self.blocks)
         weight = 1 + sum(8 if n.op in _heavy else 1 for n in kernel.nodes)
         return Emitted(self.name, self._rows() * self.blocks, max(1, points * weight // 4))
+
+    def _pointers(self, frame: ir.Value) -> dict[Variable, ir.Value]:
+        """The pointers of the buffers."""
+        b = self.b
+        return {
+            v: b.load(b.gep(frame, [i64(self.slots[v])], source_etype=pointer), typ=pointer)
+            for v in dict.fromkeys([*self.kernel.reads(), *self.kernel.writes()])
+        }
 
     @contextlib.contextmanager
     def _loop(self, start: ir.Value, end: ir.Value, step: int, name: str) -> Iterator[ir.Value]:

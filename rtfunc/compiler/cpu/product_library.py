@@ -2,12 +2,13 @@
 
 `emit_product` prints a call of
 
-    void rtfunc_product(ptr numbers, ptr functions, ptr out, ptr lhs, ptr rhs, ptr scratch)
+    void rtfunc_product(ptr numbers, ptr functions, ptr out, ptr lhs, ptr rhs, ptr scratch, ptr frame)
 
 into a program, with the numbers of a `ProductPlan`. The routine packs operands that want it and then shares
-out blocks of register tiles to the pool's threads. `functions` are the packing routine and the tile. Tiles
-are compiled one by one when a program first needs them, and kept in the disk cache, so that a new product
-costs a program next to no compile time.
+out blocks of register tiles to the pool's threads. `functions` are the packing routine, the tile, and the
+epilogue or null: what is run, with the pointers in `frame`, on each block of the result that is complete.
+Tiles are compiled one by one when a program first needs them, and kept in the disk cache, so that a new
+product costs a program next to no compile time.
 
 Depends on `product_plan`, `register_tile`, `transposition`.
 """
@@ -54,7 +55,9 @@ _tile_type = ir.FunctionType(
 )
 #: void pack(source, feature stride, k stride, panel, width, valid, k): strides in bytes.
 _pack_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, pointer, i64, i64, i64])
-_driver_type = ir.FunctionType(ir.VoidType(), [pointer] * 6)
+_driver_type = ir.FunctionType(ir.VoidType(), [pointer] * 7)
+#: void epilogue(frame, first row, end of rows, first column, end of columns); rows are those of all matrices.
+epilogue_type = ir.FunctionType(ir.VoidType(), [pointer, i64, i64, i64, i64])
 
 # Names of the numbers, in order; what follows them is a list of batch axes, and for each operand that is
 # packed a list of its own batch axes.
@@ -67,7 +70,7 @@ _NUMBERS = (
     *(f"lhs_{name}" for name in _SIDE), *(f"rhs_{name}" for name in _SIDE),
 )  # fmt: skip
 _AXIS = 6  # size, and the distances in lhs, rhs, packed lhs, packed rhs and out
-_FUNCTIONS = ("pack", "tile")
+_FUNCTIONS = ("pack", "tile", "epilogue")
 
 
 def emit_product(
@@ -78,14 +81,19 @@ def emit_product(
     lhs: ir.Value,
     rhs: ir.Value,
     scratch: ir.Value,
+    epilogue: tuple[str, ir.Value] | None = None,
 ) -> None:
-    """Print a call that computes a product; `scratch` has `plan.scratch_bytes`."""
+    """Print a call that computes a product; `scratch` has `plan.scratch_bytes`.
+
+    `epilogue` is the name of a function of `epilogue_type`, and its frame.
+    """
     spec = plan.spec
     if 0 in (spec.m, spec.n, *spec.batch):
         return
-    tables = _tables(module, plan)
+    following, frame = (None, ir.Constant(pointer, None)) if epilogue is None else epilogue
+    tables = _tables(module, plan, following)
     driver = _declared(module, DRIVER, _driver_type)
-    builder.call(driver, [*tables, out, lhs, rhs, scratch])
+    builder.call(driver, [*tables, out, lhs, rhs, scratch, frame])
 
 
 def _declared(module: ir.Module, name: str, of: ir.FunctionType) -> ir.Function:
@@ -93,10 +101,12 @@ def _declared(module: ir.Module, name: str, of: ir.FunctionType) -> ir.Function:
     return found if found is not None else ir.Function(module, of, name)
 
 
-def _tables(module: ir.Module, plan: ProductPlan) -> tuple[ir.Value, ir.Value]:
+def _tables(
+    module: ir.Module, plan: ProductPlan, epilogue: str | None
+) -> tuple[ir.Value, ir.Value]:
     """The numbers and the functions of a plan, as constants that equal products share."""
     numbers, functions = _numbers(plan), _function_names(plan)
-    name = "product." + ".".join(map(str, (*numbers, *functions)))
+    name = "product." + ".".join(map(str, (*numbers, *functions, epilogue or "")))
     found = module.globals.get(name)
     if found is None:
         kind = ir.ArrayType(i64, len(numbers))
@@ -104,7 +114,11 @@ def _tables(module: ir.Module, plan: ProductPlan) -> tuple[ir.Value, ir.Value]:
         pointers = [
             _declared(module, f, _pack_type if "pack" in f else _tile_type) for f in functions
         ]
-        _constant(module, f"{name}.functions", ir.ArrayType(pointer, len(functions)), pointers)
+        if epilogue is None:
+            pointers.append(ir.Constant(pointer, None))
+        else:
+            pointers.append(_declared(module, epilogue, epilogue_type))
+        _constant(module, f"{name}.functions", ir.ArrayType(pointer, len(pointers)), pointers)
     return found, module.globals[f"{name}.functions"]
 
 
@@ -195,7 +209,7 @@ def _define_driver(module: ir.Module) -> None:
         function.linkage = "internal"
         code = Code(ir.IRBuilder(function.append_basic_block("entry")))
         context, begin, end, _ = function.args
-        numbers, functions, *arrays, part = code.from_context(context, 7)
+        numbers, functions, *arrays, part = code.from_context(context, 8)
         with code.loop(end, begin) as item:
             body(code, _Reader(code, numbers, functions), code.value(item), arrays, part)
         code.b.ret_void()
@@ -208,7 +222,7 @@ def _define_driver(module: ir.Module) -> None:
     items, chunk = read["items"], read["chunk"]
     pack_items, pack_chunk = read["pack_items"], read["pack_chunk"]
     with code.loop(read["k_blocks"]) as part:
-        b.store(b.inttoptr(code.value(part), pointer), code.at(context, 6, pointer))
+        b.store(b.inttoptr(code.value(part), pointer), code.at(context, 7, pointer))
         with code.when(code.less(0, pack_items)):
             code.parallel_for(bodies[0], context, pack_items, pack_chunk)
         code.parallel_for(bodies[1], context, items, chunk)
@@ -220,7 +234,7 @@ def _pack_item(
 ) -> None:
     """Pack one panel."""
     b = code.b
-    _, lhs, rhs, scratch = arrays
+    _, lhs, rhs, scratch, _ = arrays
     of_lhs = b.icmp_signed("<", item, read["lhs_items"])
 
     def either(name: str) -> ir.Value:
@@ -256,7 +270,7 @@ def _compute_item(
 ) -> None:
     """A block of tiles of one matrix."""
     b, byte = code.b, ir.IntType(8)
-    out, lhs, rhs, scratch = arrays
+    out, lhs, rhs, scratch, frame = arrays
     blocks_down, blocks_across = read["blocks_down"], read["blocks_across"]
     block_across = b.urem(item, blocks_across)
     rest = b.udiv(item, blocks_across)
@@ -323,6 +337,19 @@ def _compute_item(
                 _minimum(code, rows, b.sub(m, b.mul(row, rows))), columns, accumulate,
             ]  # fmt: skip
             call_address(b, tile, _tile_type, arguments)
+    epilogue = read.function("epilogue")
+    complete = b.icmp_signed("<=", read["k"], b.add(start, read["k_block"]))
+    wanted = b.icmp_unsigned("!=", b.ptrtoint(epilogue, i64), code.value(0))
+    with code.when(b.and_(complete, wanted)):
+        above = b.mul(number, m)
+        arguments = [
+            frame,
+            b.add(above, b.mul(first_down, rows)),
+            b.add(above, _minimum(code, m, b.mul(stop_down, rows))),
+            b.mul(first_across, width),
+            _minimum(code, n, b.mul(stop_across, width)),
+        ]
+        call_address(b, epilogue, epilogue_type, arguments)
 
 
 def _minimum(code: Code, x: ir.Value, y: ir.Value) -> ir.Value:

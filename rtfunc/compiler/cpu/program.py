@@ -22,6 +22,7 @@ from llvmlite import ir
 from rtfunc.compiler.collapse import collapse
 from rtfunc.compiler.cpu.emission import call_address
 from rtfunc.compiler.cpu.loops import Emitted, emit_kernel
+from rtfunc.compiler.cpu.product_plan import ProductPlan
 from rtfunc.compiler.cpu.scalars import call_intrinsic, i1, i8, i32, i64, pointer
 from rtfunc.compiler.cpu.templates import native_form
 from rtfunc.compiler.in_place import carried_in_place
@@ -292,6 +293,27 @@ class _Printer:
         signature = ir.FunctionType(ir.VoidType(), [pointer, pointer, i64, i64])
         return ir.Function(self.module, signature, "rtfunc_parallel_for")
 
+    def _epilogue(
+        self, program: Program, kernel: Kernel, plan: ProductPlan
+    ) -> tuple[str, ir.Value]:
+        """The function that runs a Kernel on blocks of a product, and its frame."""
+        from rtfunc.compiler.cpu.epilogues import emit_epilogue, in_blocks
+        from rtfunc.compiler.cpu.product_library import epilogue_type
+
+        blocks = in_blocks(kernel, plan.spec.n)
+        assert blocks is not None
+        variables = list(dict.fromkeys([*blocks.reads(), *blocks.writes()]))
+        numbers = {v: i for i, v in enumerate(variables)}
+        key = "epilogue", plan.lanes, _structure(blocks, numbers)
+        emitted = self.kernels.get(key)
+        if emitted is None:
+            emitted = Emitted(f"kernel_{len(self.kernels)}", 1, 1)
+            emit_epilogue(self.part, emitted.name, blocks, numbers, self.vector_bytes, plan.lanes)
+            self.kernels[key] = emitted
+            self._printed_function(emitted.name, epilogue_type)
+        self._fill([self._pointer(program, v) for v in variables])
+        return emitted.name, self.table
+
     def _product(self, program: Program, call: Call, workspace: ir.Value) -> None:
         from rtfunc.compiler.cpu.product_calls import is_swapped, product_plan
         from rtfunc.compiler.cpu.product_library import emit_product
@@ -306,7 +328,8 @@ class _Printer:
             operands.reverse()
         out = self._pointer(program, call.equation.outputs[0])
         lhs, rhs = operands
-        emit_product(self.module, self.b, plan, out, lhs, rhs, workspace)
+        epilogue = None if call.epilogue is None else self._epilogue(program, call.epilogue, plan)
+        emit_product(self.module, self.b, plan, out, lhs, rhs, workspace, epilogue)
         self.request(itertools.islice(self.module.globals, self.requested, None))
         self.requested = len(self.module.globals)
 

@@ -1,0 +1,179 @@
+"""Epilogues: elementwise Kernels that run on each block of a matrix product as soon as it is made.
+
+    h = relu(x @ w + b)       an update of w after its gradient, x.T @ g
+
+A Kernel that reads the result of a product point by point need not wait for all of it: it is attached to
+the product's call, and the thread that has made a block of the result runs the Kernel there, while the block
+lies in its cache. That saves the second pass over the result, and waking the threads for it.
+`attach_epilogues` finds such pairs of steps; `emit_epilogue` prints the Kernel as a function of a block,
+
+    void epilogue(ptr frame, i64 first_row, i64 end_of_rows, i64 first_column, i64 end_of_columns)
+
+Depends on `loops`, `product_calls`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from llvmlite import ir
+
+from rtfunc.compiler.collapse import collapse
+from rtfunc.compiler.cpu.accesses import Span
+from rtfunc.compiler.cpu.loops import KernelPrinter
+from rtfunc.compiler.cpu.product_calls import product_plan
+from rtfunc.compiler.cpu.product_library import epilogue_type
+from rtfunc.compiler.cpu.product_plan import ProductPlan
+from rtfunc.compiler.cpu.scalars import i64
+from rtfunc.compiler.in_place import read, written
+from rtfunc.compiler.kernel import Affine, Kernel, Node, Store
+from rtfunc.compiler.schedule import Call, Program
+from rtfunc.compiler.views import row_major_strides
+from rtfunc.core.graph import Variable
+
+#: Products with fewer columns leave their consumers alone, which may find longer runs.
+_FEWEST_COLUMNS = 32
+
+
+# Which Kernels.
+
+
+def attach_epilogues(program: Program) -> None:
+    """Turn Kernels that follow a matrix product into its epilogue, where that is possible."""
+    steps = program.steps
+    for number in range(len(steps) - 1, -1, -1):
+        call = steps[number]
+        if not isinstance(call, Call) or call.epilogue is not None:
+            continue
+        plan = product_plan(call)
+        if plan is None or plan.spec.n < _FEWEST_COLUMNS:
+            continue
+        for later in range(number + 1, len(steps)):
+            kernel = steps[later]
+            if not isinstance(kernel, Kernel) or not _follows(program, call, kernel, plan):
+                continue
+            place = _place(program, number, later)
+            if place is not None:
+                del steps[later], steps[number]
+                steps.insert(place, dataclasses.replace(call, epilogue=kernel))
+                break
+
+
+def _follows(program: Program, call: Call, kernel: Kernel, plan: ProductPlan) -> bool:
+    """Whether a Kernel reads the result point by point, and splits into rows and columns like it."""
+    out = program.base(call.equation.outputs[0])
+    if any(kernel.reduced) or kernel.size != out.aval.size:
+        return False
+    loads = [
+        n for n in kernel.nodes if n.op == "load" and program.base(n.params["variable"]) is out
+    ]
+    same = Affine(row_major_strides(kernel.domain))
+    if not loads or any(n.args or n.params["offset"] != same for n in loads):
+        return False
+    return in_blocks(kernel, plan.spec.n) is not None
+
+
+def _place(program: Program, number: int, later: int) -> int | None:
+    """Where steps `number` and `later` may be done as one: as a position once both are taken out."""
+    steps, base = program.steps, program.base
+    out = base(steps[number].equation.outputs[0])  # type: ignore[union-attr]
+    kernel = steps[later]
+    between = steps[number + 1 : later]
+    made = {base(v) for s in between for v in written(s)}
+    used = {base(v) for s in between for v in read(s)}
+    needs, makes = {base(v) for v in read(kernel)}, {base(v) for v in written(kernel)}
+    if not needs & made and not makes & (made | used):
+        return number
+    if out not in used and out not in made:
+        return later - 1
+    return None
+
+
+def in_blocks(kernel: Kernel, columns: int) -> Kernel | None:
+    """The Kernel with axes of rows and, last, one axis of so many columns; None if there is no such form."""
+    size, barrier = 1, len(kernel.domain)
+    while barrier and size < columns:
+        barrier -= 1
+        size *= kernel.domain[barrier]
+    if size != columns:
+        if size % columns or barrier != len(kernel.domain) - 1:
+            return None
+        kernel = _with_split_axis(kernel, columns)
+        barrier = len(kernel.domain) - 1
+    kernel = collapse(kernel, barrier)
+    return kernel if kernel.domain[-1] == columns else None
+
+
+def _with_split_axis(kernel: Kernel, columns: int) -> Kernel:
+    """The Kernel with its last axis as two, the second of so many points."""
+    *outer, last = kernel.domain
+
+    def split(offset: Affine) -> Affine:
+        *before, c = offset.coefficients
+        return Affine((*before, c * columns, c), offset.constant)
+
+    copies: dict[Node, Node] = {}
+    for node in kernel.nodes:
+        params = node.params
+        if "offset" in params:
+            params = {**params, "offset": split(params["offset"])}
+        args = [copies[a] for a in node.args]
+        copies[node] = Node(node.op, args, node.dtype, params, node.full, node.stage, node.number)
+    stores = [Store(copies[s.node], s.variable, split(s.offset)) for s in kernel.stores]
+    domain = (*outer, last // columns, columns)
+    reduced = (*kernel.reduced, kernel.reduced[-1])
+    return Kernel(domain, reduced, list(copies.values()), stores, kernel.name)
+
+
+# Printing.
+
+
+def emit_epilogue(
+    module: ir.Module,
+    name: str,
+    kernel: Kernel,
+    slots: dict[Variable, int],
+    vector_bytes: int,
+    lanes: int,
+) -> None:
+    """Print a Kernel in the form of `in_blocks` as the function `name`.
+
+    Blocks begin at multiples of `lanes` columns, and end there or with the last column.
+    """
+    _BlockPrinter(module, name, kernel, slots, vector_bytes).emit_blocks(lanes)
+
+
+class _BlockPrinter(KernelPrinter):
+    def _vector_axis(self) -> int:
+        return len(self.kernel.domain) - 1
+
+    def emit_blocks(self, lanes: int) -> None:
+        self.lanes, self.unroll = min(self.lanes, lanes), 1
+        function = ir.Function(self.module, epilogue_type, self.name)
+        frame, first_row, last_row, first, last = function.args
+        entry = function.append_basic_block("entry")
+        self.b = b = ir.IRBuilder(entry)
+        self.allocas = entry
+        self.buffers = self._pointers(frame)
+        size = self.kernel.domain[self.axis]
+        rest = size % self.lanes
+        whole = i64(size - rest)
+        stop = b.select(b.icmp_signed("<", last, whole), last, whole)
+        with self._loop(first_row, last_row, 1, "row") as row:
+            self._place_row(row)
+            self.values = {}
+            with self._loop(first, stop, self.lanes, "lanes") as at, self._fresh():
+                self._point(Span(at, 1))
+            if rest:
+                with b.if_then(b.icmp_signed("==", last, i64(size))), self._fresh():
+                    self._point(self._partial(whole, rest))
+        b.ret_void()
+
+    def _place_row(self, row: ir.Value) -> None:
+        """Indices of the axes of rows from the number of the row."""
+        for axis in reversed(self.row_axes):
+            n = self.kernel.domain[axis]
+            if axis == self.row_axes[0]:
+                self.index[axis] = row
+            else:
+                self.index[axis], row = self.b.urem(row, i64(n)), self.b.udiv(row, i64(n))
