@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class CompileStats:
-    """Where compile time went, in seconds, and what was made."""
+    """Where compile time went, in seconds of all threads together, and what was made."""
 
     lower: float
     print: float

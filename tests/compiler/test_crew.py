@@ -4,10 +4,14 @@ import gc
 import os
 import sys
 import threading
+import time
 from ctypes import c_int64
 
+import numpy as np
 import pytest
 
+import rtfunc as rf
+import rtfunc.numpy as rnp
 from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.crew import Crew
 from rtfunc.compiler.interpreter import set_for_compiling
@@ -80,20 +84,43 @@ def test_settings_of_the_interpreter_are_put_back():
 
 @pytest.mark.filterwarnings("ignore:os.fork")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_children_forked_while_a_thread_compiles_have_the_settings_of_before():
-    inside, leave = threading.Event(), threading.Event()
+def test_a_fork_waits_for_a_thread_that_compiles():
+    inside, ended = threading.Event(), []
 
     def compiling():
         with set_for_compiling():
             inside.set()
-            leave.wait(30)
+            time.sleep(0.1)
+            ended.append(True)
 
     thread = threading.Thread(target=compiling)
     thread.start()
     assert inside.wait(30)
     child = os.fork()
     if not child:
-        os._exit(0 if gc.isenabled() else 1)
-    leave.set()
+        os._exit(0 if ended and gc.isenabled() else 1)
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:os.fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_children_forked_while_threads_compile_can_compile():
+    stop = threading.Event()
+
+    def compile_on():
+        while not stop.is_set():
+            rf.jit(lambda x: rnp.sin(x) + np.random.random())(1.0)
+
+    thread = threading.Thread(target=compile_on)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if not child:
+                right = float(rf.jit(lambda x: x * 3 + 1)(rnp.ones(5)).sum()) == 20.0
+                os._exit(0 if right else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        stop.set()
+        thread.join()
