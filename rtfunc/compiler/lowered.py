@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from rtfunc.compiler.graph_passes import has_complex, optimize, without_markers
 from rtfunc.compiler.in_place import (
@@ -49,17 +50,26 @@ class Lowered:
     overlays: dict[int, int] = dataclasses.field(default_factory=dict)
 
 
+class _Options(NamedTuple):
+    """What `lower` was told by the back end."""
+
+    scratch_bytes: Callable[[Call], int]
+    rearrange: Callable[[Program], object]
+    in_place: bool
+
+
 def lower(
     graph: Graph,
     scratch_bytes: Callable[[Call], int] = lambda call: 0,
     donated: Collection[int] = (),
     rearrange: Callable[[Program], object] = lambda program: None,
+    in_place: bool = True,
 ) -> Lowered:
     """Lower the outermost Graph: its inputs, constants and outputs have memory of their own.
 
     `scratch_bytes` says how much memory the back end needs for a call while it runs. `donated` are the
     positions of inputs whose memory the outputs may take. `rearrange` lets the back end join steps of each
-    Program before its memory is planned.
+    Program before its memory is planned; `in_place` lets results lie in the memory of what they are made of.
     """
     graph = optimize(graph)
     if has_complex(graph):
@@ -67,7 +77,8 @@ def lower(
 
         graph = optimize(complex_parts(graph))
     program = schedule(_prepared(split_loops(hoist_invariants(inline_calls(graph)))), absorbs)
-    lowered = _finish(program, scratch_bytes, [program.inputs[i] for i in donated], rearrange)
+    options = _Options(scratch_bytes, rearrange, in_place)
+    lowered = _finish(program, options, [program.inputs[i] for i in donated])
     lowered.overlays = _overlays(lowered, donated)
     return lowered
 
@@ -92,10 +103,7 @@ def _prepared(graph: Graph) -> Graph:
 
 
 def _lower_inner(
-    graph: Graph,
-    scratch_bytes: Callable[[Call], int],
-    overwritable: Sequence[int],
-    rearrange: Callable[[Program], object],
+    graph: Graph, options: _Options, overwritable: Sequence[int]
 ) -> Lowered:
     graph = split_loops(hoist_invariants(inline_calls(graph)))
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
@@ -103,7 +111,7 @@ def _lower_inner(
     equations, outputs = copy_into(graph, inputs, call)
     fresh = Graph(inputs, tuple(equations), tuple(outputs))
     program = schedule(_prepared(fresh), absorbs)
-    return _finish(program, scratch_bytes, [program.inputs[i] for i in overwritable], rearrange)
+    return _finish(program, options, [program.inputs[i] for i in overwritable])
 
 
 def _overwritable(equation: Equation, graph: Graph) -> range:
@@ -116,27 +124,25 @@ def _overwritable(equation: Equation, graph: Graph) -> range:
 
 
 def _finish(
-    program: Program,
-    scratch_bytes: Callable[[Call], int],
-    overwritable: Collection[Variable],
-    rearrange: Callable[[Program], object],
+    program: Program, options: _Options, overwritable: Collection[Variable]
 ) -> Lowered:
     inner: dict[Equation, list[Lowered]] = {}
     for step in program.steps:
         if isinstance(step, Call) and step.equation.primitive.name in control_flow:
             inner[step.equation] = [
-                _lower_inner(g, scratch_bytes, _overwritable(step.equation, g), rearrange)
+                _lower_inner(g, options, _overwritable(step.equation, g))
                 for g in sub_graphs(step.equation)
             ]
-    rearrange(program)
-    order_readers(program, overwritable, inner)
-    share_buffers(program, inner, overwritable)
+    options.rearrange(program)
+    if options.in_place:
+        order_readers(program, overwritable, inner)
+        share_buffers(program, inner, overwritable)
     fixed = {*program.inputs, *program.constants, *(program.base(v) for v in program.outputs)}
 
     def workspace(call: Call) -> int:
         if call.equation in inner:
             return workspace_bytes(call, inner[call.equation])
-        return scratch_bytes(call)
+        return options.scratch_bytes(call)
 
     plan = plan_memory(program, fixed, workspace)
     return Lowered(program, plan, inner)
