@@ -107,6 +107,7 @@ from rtfunc.nn.parametrizations import weight_norm as weight_norm
 from rtfunc.nn.pooling import adaptive_avg_pool as adaptive_avg_pool
 from rtfunc.nn.pooling import adaptive_max_pool as adaptive_max_pool
 from rtfunc.nn.pooling import avg_pool as avg_pool
+from rtfunc.nn.pooling import fractional_max_pool as fractional_max_pool
 from rtfunc.nn.pooling import lp_pool as lp_pool
 from rtfunc.nn.pooling import max_pool as max_pool
 from rtfunc.nn.pooling import max_unpool as max_unpool
