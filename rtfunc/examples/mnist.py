@@ -2,7 +2,7 @@
 
 It needs the two files of MNIST's 10,000 test digits, t10k-images-idx3-ubyte.gz and
 t10k-labels-idx1-ubyte.gz, 28 by 28 pixels each: the first 8,000 are for training, the last 2,000 held
-out. 1,000 steps of 64 images take 10 s on two cores and read 99.3 % of them. The picture shows the
+out. 1,000 steps of 64 images take 10 s on two cores and read 99 % of them. The picture shows the
 training and the digits that were misread.
 """
 

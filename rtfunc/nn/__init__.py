@@ -83,6 +83,7 @@ from rtfunc.nn.linear import embedding as embedding
 from rtfunc.nn.linear import flatten as flatten
 from rtfunc.nn.linear import linear as linear
 from rtfunc.nn.linear import prelu as prelu
+from rtfunc.nn.linear import rrelu as rrelu
 from rtfunc.nn.losses import *  # noqa: F403
 from rtfunc.nn.modules import Parts as Parts
 from rtfunc.nn.modules import initial_state as initial_state
@@ -99,12 +100,14 @@ from rtfunc.nn.padding import reflection_pad as reflection_pad
 from rtfunc.nn.padding import replication_pad as replication_pad
 from rtfunc.nn.padding import zero_pad as zero_pad
 from rtfunc.nn.parametrizations import Parametrization as Parametrization
+from rtfunc.nn.parametrizations import orthogonal as orthogonal
 from rtfunc.nn.parametrizations import parametrized as parametrized
 from rtfunc.nn.parametrizations import spectral_norm as spectral_norm
 from rtfunc.nn.parametrizations import weight_norm as weight_norm
 from rtfunc.nn.pooling import adaptive_avg_pool as adaptive_avg_pool
 from rtfunc.nn.pooling import adaptive_max_pool as adaptive_max_pool
 from rtfunc.nn.pooling import avg_pool as avg_pool
+from rtfunc.nn.pooling import fractional_max_pool as fractional_max_pool
 from rtfunc.nn.pooling import lp_pool as lp_pool
 from rtfunc.nn.pooling import max_pool as max_pool
 from rtfunc.nn.pooling import max_unpool as max_unpool

@@ -111,7 +111,8 @@ def conv_transpose(
     groups, *kernel_size), "bias" (features,).
 
     Arguments: as for `conv`; padding: what is cut from the output, "SAME" for an output of size *
-    stride elements; output_padding: elements added at its high end.
+    stride elements; output_padding: elements added at its high end. `apply` takes output_size=, the
+    spatial sizes of the output, in the place of output_padding, as PyTorch's modules do.
 
     >>> import rtfunc.numpy as rnp
     >>> from rtfunc import nn, random
@@ -130,10 +131,11 @@ def conv_transpose(
         _check_groups(name, groups, features, "output")
         return (channels, features // groups)
 
-    def function(x: Any, weight: Any, b: Any) -> Any:
+    def function(x: Any, weight: Any, b: Any, output_size: PerAxis | None = None) -> Any:
         return functional.conv_transpose(
-            x, weight, b, stride, padding, output_padding, groups, dilation
-        )
+            x, weight, b, stride, padding, output_padding, groups, dilation,
+            output_size=output_size,
+        )  # fmt: skip
 
     return _layer(name, kernel_size, features, shape, function, bias, weight_init, bias_init, dtype)
 
@@ -143,13 +145,15 @@ def _layer(
     kernel_size: PerAxis,
     features: int,
     shape: Callable[[int], tuple[int, ...]],
-    function: Callable[[Any, Any, Any], Any],
+    function: Callable[..., Any],
     bias: bool,
     weight_init: Initializer,
     bias_init: Initializer | None,
     dtype: DtypeLike | None,
 ) -> Layer:
-    """The layer of `function(x, weight, bias)`; `shape` gives the weight's first two sizes."""
+    """The layer of `function(x, weight, bias)`, which may take keywords of `apply` as well; `shape`
+    gives the weight's first two sizes.
+    """
 
     def init(key: Any, *specs: InputSpec) -> tuple[Params, State]:
         (x,) = input_specs(name, specs)
@@ -166,11 +170,17 @@ def _layer(
         return params, {}
 
     def apply(
-        params: Params, state: State, *inputs: Any, key: Any = None, train: bool = False
+        params: Params,
+        state: State,
+        *inputs: Any,
+        key: Any = None,
+        train: bool = False,
+        **options: Any,
     ) -> tuple[Any, State]:
         x = single_input(name, inputs)
         weight = parameter(name, params, "weight")
-        return function(x, weight, parameter(name, params, "bias") if bias else None), state
+        b = parameter(name, params, "bias") if bias else None
+        return function(x, weight, b, **options), state
 
     return Layer(init, apply, name)
 

@@ -253,6 +253,13 @@ def as_children(combinator: str, layers: Sequence[Any]) -> tuple[tuple[str, Laye
 
 def split_keys(key: Any, count: int) -> Sequence[Any]:
     """`count` keys for the parts of a layer; all None when there is no key."""
+    if isinstance(key, (tuple, list, int)):
+        raise ArgumentError(
+            at_user_line(
+                f"A random key comes first, as in layer.init(rtfunc.random.key(0), (32, 10)), but "
+                f"got {key!r:.60}."
+            )
+        )
     if key is None or not count:
         return [None] * count
     if count == 1:

@@ -1,4 +1,4 @@
-"""Linear layers and their relatives: dense, bilinear, embedding, prelu, and flatten.
+"""Linear layers and their relatives: dense, bilinear, embedding, prelu, rrelu, and flatten.
 
 The module to imitate for a new layer: check the spec, make the parameters in PyTorch's layout,
 apply the function of `functional`. Depends on `functional`, `initializers`.
@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from rtfunc import numpy as rnp
+from rtfunc import random
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike
@@ -29,7 +30,7 @@ from rtfunc.nn.layer import (
     single_input,
     split_keys,
 )
-from rtfunc.ops.convert import as_array
+from rtfunc.ops.convert import as_array, promote_inexact
 from rtfunc.ops.shape import normalize_axis
 
 
@@ -206,6 +207,43 @@ def prelu(
         return functional.prelu(x, parameter("prelu", params, "weight")), state
 
     return Layer(init, apply, "prelu")
+
+
+def rrelu(low: float = 1 / 8, high: float = 1 / 3) -> Layer:
+    """x where x >= 0, else x times a number drawn from `low` to `high`: PyTorch's `RReLU`.
+
+    Input and output of any shape. In training each element has a number of its own, for which
+    `apply` needs a key; in evaluation it is the mean of the two.
+
+    Xu et al. 2015, https://arxiv.org/abs/1505.00853.
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import nn
+    >>> nn.rrelu(0.25, 0.75).apply({}, {}, rnp.array([-1.0, 1.0]))[0]
+    Array([-0.5,  1. ], dtype=float32)
+    """
+    name = f"rrelu({low:g}, {high:g})"
+    if not low <= high:
+        raise ArgumentError(at_user_line(f"{name}: low is not above high."))
+
+    def init(key: Any, *specs: InputSpec) -> tuple[Params, State]:
+        return {}, {}
+
+    def apply(
+        params: Params, state: State, *inputs: Any, key: Any = None, train: bool = False
+    ) -> tuple[Any, State]:
+        (x,) = promote_inexact(name, single_input(name, inputs))
+        if train and key is None:
+            raise ArgumentError(
+                at_user_line(
+                    f"{name} draws random numbers in training: pass a key, as in "
+                    "model.apply(params, state, x, key=key, train=True)."
+                )
+            )
+        slope = random.uniform(key, x.shape, x.dtype, low, high) if train else (low + high) / 2
+        return rnp.where(x > 0, x, x * slope), state
+
+    return Layer(init, apply, name)
 
 
 def flatten(x: ArrayLike, start_axis: int = 1, end_axis: int = -1) -> Array:

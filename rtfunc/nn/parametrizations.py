@@ -1,10 +1,10 @@
 """Parametrizations: layers whose weight is computed from other parameters.
 
 `weight_norm` learns length and direction of a weight apart, `spectral_norm` divides it by its
-largest singular value. Both wrap any layer that has a parameter of the given name; names of
-parameters and state are those of torch.nn.utils.parametrizations, so that its files load. The
-layer beneath sees only the weight that comes out. `parametrized` is the mechanism, for one of your
-own. Depends on `layer`.
+largest singular value, `orthogonal` keeps it orthogonal. All wrap any layer that has a parameter of
+the given name; names of parameters and state are those of torch.nn.utils.parametrizations, so that
+its files load. The layer beneath sees only the weight that comes out. `parametrized` is the
+mechanism, for one of your own. Depends on `layer`.
 """
 
 from __future__ import annotations
@@ -225,3 +225,108 @@ def spectral_norm(
         return weight / sigma, state
 
     return parametrized(layer, Parametrization(split, join), name)
+
+
+def orthogonal(layer: Any, name: str = "weight", orthogonal_map: str | None = None) -> Layer:
+    """`layer` with an orthogonal weight, whatever an optimizer does: PyTorch's `orthogonal`.
+
+    A weight (..., n, k) has orthonormal columns, or rows where n < k: Q[:, :k] of an orthogonal
+    matrix Q = base @ map(original). At first it is the orthogonal factor of what the layer made.
+
+    Arguments: orthogonal_map: "matrix_exp" or "cayley", of original - original.T (below the
+    diagonal), or "householder", a product of k reflections; "matrix_exp" by default where n = k,
+    else "householder".
+
+    Parameter: "parametrizations.weight.original" in the place of "weight". State:
+    "parametrizations.weight.0.base".
+
+    Lezcano-Casado 2019, https://arxiv.org/abs/1909.09501.
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import nn, random
+    >>> layer = nn.orthogonal(nn.dense(2, bias=False))
+    >>> params, state = layer.init(random.key(0), (1, 3))
+    >>> rows, _ = layer.apply(params, state, rnp.eye(3))  # the weight, transposed
+    >>> bool(rnp.allclose(rows.T @ rows, rnp.eye(2), atol=1e-6))
+    True
+    """
+    if orthogonal_map not in (None, *_ORTHOGONAL_MAPS):
+        raise ArgumentError(
+            at_user_line(
+                f"orthogonal: orthogonal_map is {', '.join(map(repr, _ORTHOGONAL_MAPS))} or None, "
+                f"not {orthogonal_map!r}."
+            )
+        )
+
+    def split(key: Any, weight: Array) -> tuple[dict[str, Any], dict[str, Any]]:
+        if weight.ndim < 2:
+            raise ShapeError(
+                at_user_line(
+                    f"orthogonal takes a parameter with two axes or more, but {name!r} has the "
+                    f"shape {weight.shape}."
+                )
+            )
+        tall = _tall(weight)
+        *lead, n, k = tall.shape
+        if n > k:
+            more = random.normal(key, (*lead, n, n - k), weight.dtype)
+            tall = rnp.concatenate([tall, more], axis=-1)
+        base, triangle = rnp.linalg.qr(tall)
+        base = base * rnp.sign(rnp.diagonal(triangle, axis1=-2, axis2=-1))[..., None, :]
+        # The reflections of minus the identity, and the exponential of 0, are the identity.
+        start = rnp.broadcast_to(-rnp.eye(*weight.shape[-2:], dtype=weight.dtype), weight.shape)
+        return {"original": start}, {"base": base}
+
+    def join(originals: Any, state: Any, train: bool) -> tuple[Array, dict[str, Any]]:
+        original = as_array("orthogonal", parameter("orthogonal", originals, "original"))
+        x = _tall(original)
+        n, k = x.shape[-2:]
+        which = orthogonal_map or ("matrix_exp" if n == k else "householder")
+        q = rnp.matmul(parameter("orthogonal", state, "base"), _ORTHOGONAL_MAPS[which](x))
+        return rnp.swapaxes(q, -1, -2) if original.shape[-2] < original.shape[-1] else q, state
+
+    return parametrized(layer, Parametrization(split, join), name)
+
+
+def _tall(x: Array) -> Array:
+    return rnp.swapaxes(x, -1, -2) if x.shape[-2] < x.shape[-1] else x
+
+
+def _skew(x: Array) -> Array:
+    """The skew-symmetric matrix (..., n, n) with what x (..., n, k) has below its diagonal."""
+    n, k = x.shape[-2:]
+    lower = rnp.pad(rnp.tril(x), [(0, 0)] * (x.ndim - 1) + [(0, n - k)])
+    return lower - rnp.swapaxes(lower, -1, -2)
+
+
+def _exponential(x: Array) -> Array:
+    return rnp.linalg.expm(_skew(x))[..., : x.shape[-1]]
+
+
+def _cayley(x: Array) -> Array:
+    half, unit = _skew(x) / 2, rnp.eye(x.shape[-2], dtype=x.dtype)
+    return rnp.linalg.solve(unit - half, unit + half)[..., : x.shape[-1]]
+
+
+def _reflections(x: Array) -> Array:
+    """The first k columns of H_1 H_2 ... H_k, where H_i = 1 - 2 v v.T / (v.T v) and v is column i of
+    x below the diagonal, with 1 on it.
+
+    As 1 - V T V.T with an upper triangular T: Schreiber and Van Loan 1989,
+    https://doi.org/10.1137/0910005. The diagonal of x, of 1 and -1, is the columns' sign.
+    """
+    n, k = x.shape[-2:]
+    unit = rnp.eye(n, k, dtype=x.dtype)
+    v = rnp.tril(x, -1) + unit
+    products = rnp.matmul(rnp.swapaxes(v, -1, -2), v)
+    inverse = rnp.triu(products) - rnp.eye(k, dtype=x.dtype) * products / 2
+    q = unit - rnp.matmul(v, rnp.linalg.solve(inverse, rnp.swapaxes(v[..., :k, :], -1, -2)))
+    signs = stop_gradient(rnp.trunc(rnp.diagonal(x, axis1=-2, axis2=-1)))
+    return q * signs[..., None, :]
+
+
+_ORTHOGONAL_MAPS: dict[str, Callable[[Array], Array]] = {
+    "matrix_exp": _exponential,
+    "cayley": _cayley,
+    "householder": _reflections,
+}

@@ -1,4 +1,4 @@
-"""Pooling layers: max, avg, lp, adaptive pooling and unpooling, over any number of spatial axes.
+"""Pooling layers: max, avg, lp, adaptive, fractional pooling, unpooling, over any number of spatial axes.
 
 One layer serves PyTorch's `MaxPool1d`, `MaxPool2d` and `MaxPool3d`: one number as kernel_size is for
 every axis after (N, C). To one element: the functions `global_avg_pool` and `global_max_pool`.
@@ -10,9 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rtfunc import numpy as rnp
+from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.nn import functional
 from rtfunc.nn.functional.convolution import Padding, PerAxis
-from rtfunc.nn.layer import Layer, from_function, of_one_input
+from rtfunc.nn.layer import (
+    InputSpec,
+    Layer,
+    Params,
+    State,
+    from_function,
+    of_one_input,
+    single_input,
+)
 
 
 def max_pool(
@@ -155,6 +165,48 @@ def adaptive_max_pool(output_size: Any) -> Layer:
         f"adaptive_max_pool({output_size})",
         lambda x: functional.adaptive_max_pool(x, output_size),
     )
+
+
+def fractional_max_pool(
+    kernel_size: PerAxis, *, output_size: PerAxis | None = None, output_ratio: Any = None
+) -> Layer:
+    """Maxima of windows at random, fractional distances: `FractionalMaxPool2d`, `FractionalMaxPool3d`.
+
+    Input (N, C, *spatial), output (N, C, *output_size), or `output_ratio` times the input's sizes.
+    `apply` needs a key in training. Without one in evaluation the windows lie evenly, where PyTorch's
+    are random all the same.
+
+    Graham 2014, https://arxiv.org/abs/1412.6071.
+
+    >>> import rtfunc.numpy as rnp
+    >>> from rtfunc import nn, random
+    >>> layer = nn.fractional_max_pool(2, output_ratio=0.7)
+    >>> layer.apply({}, {}, rnp.ones((5, 3, 20, 10)), key=random.key(0), train=True)[0].shape
+    (5, 3, 14, 7)
+    """
+    name = _name("fractional_max_pool", kernel_size, None)
+
+    def init(key: Any, *specs: InputSpec) -> tuple[Params, State]:
+        return {}, {}
+
+    def apply(
+        params: Params, state: State, *inputs: Any, key: Any = None, train: bool = False
+    ) -> tuple[Any, State]:
+        x = single_input(name, inputs)
+        if train and key is None:
+            raise ArgumentError(
+                at_user_line(
+                    f"{name} draws random numbers in training: pass a key, as in "
+                    "model.apply(params, state, x, key=key, train=True)."
+                )
+            )
+        even = None if key is not None else rnp.full((*x.shape[:2], max(x.ndim - 2, 0)), 0.5)
+        out = functional.fractional_max_pool(
+            x, kernel_size, output_size, output_ratio, random_key=key, samples=even
+        )
+        return out, state
+
+    return Layer(init, apply, name)
 
 
 def _name(layer: str, kernel_size: PerAxis, stride: PerAxis | None) -> str:

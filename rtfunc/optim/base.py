@@ -38,7 +38,7 @@ from rtfunc import numpy as rnp
 from rtfunc import tree
 from rtfunc.core import dtypes, pytree
 from rtfunc.core.array import Array
-from rtfunc.core.errors import ArgumentError, TreeError, at_user_line
+from rtfunc.core.errors import ArgumentError, ShapeError, TreeError, at_user_line
 from rtfunc.ops.convert import as_array, convert
 
 Updates: TypeAlias = Any
@@ -132,14 +132,21 @@ def chain(*links: GradientTransformation) -> GradientTransformation:
 def apply_updates(params: Any, updates: Updates) -> Any:
     """`params + updates`, leaf by leaf, in the dtypes of the parameters.
 
-    Raises `TreeError` when the structures differ.
+    Raises `TreeError` when the structures differ, and `ShapeError` when the shapes do.
 
     >>> apply_updates({"w": 1.0}, {"w": -0.25})
     {'w': Array(0.75, dtype=float32, weak_type=True)}
     """
 
     def add(p: Any, u: Any) -> Array:
-        p = as_array("apply_updates", p)
+        p, u = as_array("apply_updates", p), as_array("apply_updates", u)
+        if p.shape != u.shape:
+            raise ShapeError(
+                at_user_line(
+                    f"apply_updates: an update of shape {u.shape} meets a parameter of shape "
+                    f"{p.shape}. Gradients and state are those of these parameters?"
+                )
+            )
         moved = p + u
         return moved if moved.dtype == p.dtype else convert(moved, p.dtype)
 

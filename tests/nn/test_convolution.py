@@ -366,3 +366,23 @@ MODEL = nn.sequential(nn.relu, nn.residual(nn.sequential({"conv1": nn.conv(4, 3,
 def test_what_does_not_fit_is_refused(error, match, function):
     with pytest.raises(error, match=match):
         function()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("size", [(10, 13), (11, 15), (12, 13)])
+def test_conv_transpose_to_a_given_size_is_pytorchs(size):
+    layers = pytest.importorskip("tests.nn.layer_oracle")
+    ours = nn.conv_transpose(4, 3, stride=3, padding=1)
+    theirs = layers.torch.nn.ConvTranspose2d(2, 4, 3, 3, 1)
+    layers.assert_same_layer(
+        ours,
+        theirs,
+        layers.oracle.numbers(2, 2, 4, 5),
+        ours=lambda p, s, x: ours.apply(p, s, x, output_size=size)[0],
+        theirs=lambda x: theirs(x, output_size=size),
+    )
+
+
+def test_an_output_size_out_of_reach_is_named():
+    with pytest.raises(ShapeError, match=r"output_size \(9,\) of .* is not from \(3,\) to \(4,\)"):
+        nn.conv_transpose1d(rnp.ones((1, 1, 2)), rnp.ones((1, 1, 1)), stride=2, output_size=9)

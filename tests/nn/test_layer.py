@@ -193,3 +193,9 @@ def test_user_indexing_errors_keep_their_type():
     model = nn.sequential(lambda x: x[:, 9])
     with pytest.raises(IndexingError, match="In layer '0': "):
         model.apply({}, {}, rnp.ones((2, 3)))
+
+
+@pytest.mark.parametrize("layer", [nn.dense(3), nn.sequential(nn.dense(3), nn.dense(2))])
+def test_init_without_a_key_is_named(layer):
+    with pytest.raises(ArgumentError, match=r"A random key comes first, .* but got \(32, 10\)"):
+        layer.init((32, 10), (32, 10))

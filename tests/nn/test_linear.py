@@ -165,3 +165,27 @@ def test_a_layer_size_is_a_positive_integer():
 def test_init_without_a_spec_says_what_a_spec_is():
     with pytest.raises(ArgumentError, match="init takes a key and 1 input spec, but got 0"):
         nn.dense(2).init(KEY)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rrelu_is_pytorchs_in_evaluation(dtype):
+    oracle = pytest.importorskip("tests.nn.layer_oracle")
+    x = oracle.oracle.numbers(3, 4)
+    x[0, 0] = 0.0
+    oracle.assert_same_layer(nn.rrelu(0.1, 0.5), oracle.torch.nn.RReLU(0.1, 0.5), x, dtype=dtype)
+
+
+def test_rrelu_draws_its_slopes_in_training():
+    layer, x = nn.rrelu(0.25, 0.5), np.full(2000, -1.0)
+    first, again, other = (
+        layer.apply({}, {}, x, key=random.key(i), train=True)[0] for i in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert float(first.min()) >= -0.5
+    assert float(first.max()) <= -0.25
+    # The mean of 2,000 uniform numbers: 0.25 / sqrt(12 * 2000), six times.
+    assert abs(float(first.mean()) + 0.375) < 0.01
+    with pytest.raises(ArgumentError, match=r"rrelu\(0.25, 0.5\) draws random numbers in training"):
+        layer.apply({}, {}, x, train=True)

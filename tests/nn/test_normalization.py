@@ -257,3 +257,13 @@ def test_momentum_out_of_range_is_refused():
         nn.batch_norm(momentum=2)
     with pytest.raises(ArgumentError, match="instance_norm: momentum is from 0 to 1, but got -1"):
         nn.instance_norm(momentum=-1)
+
+
+@pytest.mark.parametrize("norm", [nn.layer_norm, nn.rms_norm])
+def test_an_input_of_another_size_is_named(norm):
+    layer = nn.sequential({"norm": norm()})
+    params, state = layer.init(random.key(0), (1, 6))
+    for size in (5, 1):
+        message = rf"In layer 'norm': .* is normalized over \({size},\), but the weight has shape"
+        with pytest.raises(ShapeError, match=message):
+            layer.apply(params, state, rnp.ones((2, size)))

@@ -1,11 +1,11 @@
-"""Weight norm and spectral norm: PyTorch's numbers, names and state, and parametrizing by oneself."""
+"""Weight norm, spectral norm, orthogonal weights: PyTorch's numbers, names and state; and one's own."""
 
 import numpy as np
 import pytest
 
-from rtfunc import nn, random
+from rtfunc import nn, random, tree
 from rtfunc import numpy as rnp
-from rtfunc.core.errors import ArgumentError
+from rtfunc.core.errors import ArgumentError, ShapeError
 from rtfunc.transforms.jit import jit
 from rtfunc.transforms.vjp import grad
 
@@ -164,3 +164,46 @@ def test_names_and_summary_are_those_of_the_layer():
 def test_what_cannot_be_is_refused(match, function):
     with pytest.raises(ArgumentError, match=match):
         function()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("which", [None, "matrix_exp", "cayley", "householder"])
+@pytest.mark.parametrize("features", [(3, 5), (5, 3), (4, 4)])
+def test_orthogonal_is_pytorchs(oracle, which, features):
+    made, orthogonal = oracle.torch.nn, oracle.torch.nn.utils.parametrizations.orthogonal
+    theirs = orthogonal(made.Linear(*features), orthogonal_map=which).double()
+    original = theirs.parametrizations.weight.original
+    with oracle.torch.no_grad():  # its diagonal is -1 and stays so
+        noise = oracle.numbers(*original.shape, seed=7)
+        np.fill_diagonal(noise, 0)
+        original += oracle.torch.tensor(noise)
+    check(
+        oracle,
+        nn.orthogonal(nn.dense(features[1]), orthogonal_map=which),
+        theirs,
+        (2, features[0]),
+        1,
+    )
+
+
+@pytest.mark.parametrize("which", [None, "matrix_exp", "cayley", "householder"])
+@pytest.mark.parametrize("features", [(3, 5), (5, 3), (4, 4)])
+def test_an_orthogonal_weight_stays_so_in_training(which, features):
+    layer = nn.orthogonal(nn.dense(features[1], bias=False), orthogonal_map=which)
+    x = random.normal(KEY, (7, features[0]), "float64")
+    params, state = layer.init(KEY, x)
+    first = layer.apply(params, state, np.eye(features[0]))[0]
+    step = jit(grad(lambda p: (layer.apply(p, state, x, train=True)[0] ** 3).sum()))
+    for _ in range(3):
+        params = tree.map(lambda p, g: p - 0.1 * g, params, step(params))
+    weight = layer.apply(params, state, np.eye(features[0]))[0]
+    assert not np.allclose(weight, first, atol=0.01)
+    small = weight if weight.shape[0] <= weight.shape[1] else weight.T
+    np.testing.assert_allclose(small @ small.T, np.eye(small.shape[0]), atol=1e-13)
+
+
+def test_wrong_uses_of_orthogonal_are_named():
+    with pytest.raises(ArgumentError, match="orthogonal_map is 'matrix_exp', 'cayley', 'househo"):
+        nn.orthogonal(nn.dense(2), orthogonal_map="qr")
+    with pytest.raises(ShapeError, match=r"'bias' has the shape \(2,\)"):
+        nn.orthogonal(nn.dense(2), "bias").init(KEY, (1, 3))

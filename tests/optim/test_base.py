@@ -5,7 +5,7 @@ import pytest
 
 from rtfunc import numpy as rnp
 from rtfunc import optim, tree
-from rtfunc.core.errors import ArgumentError, TreeError
+from rtfunc.core.errors import ArgumentError, ShapeError, TreeError
 from rtfunc.transforms.jit import jit
 
 PARAMS = {"0": {"weight": rnp.ones((2, 3)), "bias": rnp.ones(2)}, "1": {"weight": rnp.ones((1, 2))}}
@@ -150,3 +150,9 @@ def test_gradients_of_another_structure_are_refused():
     optimizer = optim.adam(0.1)
     with pytest.raises(TreeError, match=r"optimizer\.update: the trees have different structures"):
         optimizer.update({"w": 1.0}, optimizer.init({"v": 1.0}), {"w": 1.0})
+
+
+def test_an_update_of_another_shape_is_named():
+    for shape in ((4,), (1,)):
+        with pytest.raises(ShapeError, match=r"an update of shape .* a parameter of shape \(3,\)"):
+            optim.apply_updates({"a": rnp.ones(3)}, {"a": rnp.ones(shape)})

@@ -25,6 +25,7 @@ from rtfunc.nn.functional.convolution import conv_transpose2d as conv_transpose2
 from rtfunc.nn.functional.convolution import conv_transpose3d as conv_transpose3d
 from rtfunc.nn.functional.dropout import alpha_dropout as alpha_dropout
 from rtfunc.nn.functional.dropout import dropout as dropout
+from rtfunc.nn.functional.fractional_pooling import fractional_max_pool as fractional_max_pool
 from rtfunc.nn.functional.linear import bilinear as bilinear
 from rtfunc.nn.functional.linear import embedding as embedding
 from rtfunc.nn.functional.linear import linear as linear

@@ -128,6 +128,8 @@ def conv_transpose(
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
+    *,
+    output_size: PerAxis | None = None,
 ) -> Array:
     """The transposed convolution of x with `weight`: `conv` read backwards, from output to input.
 
@@ -142,6 +144,7 @@ def conv_transpose(
       output_padding: elements added at the high end of the output, as a strided convolution has
         inputs of several sizes; less than the stride or the dilation.
       groups, dilation: as for `conv` (in PyTorch's order of arguments).
+      output_size: of the spatial axes, in the place of output_padding.
 
     Returns (N, out, *spatial), spatial being (size - 1) * stride - padding + dilation * (window -
     1) + output_padding + 1, where padding counts both ends.
@@ -153,8 +156,9 @@ def conv_transpose(
     Array([[[1., 1., 2., 1., 1.]]], dtype=float32)
     """
     return _conv_transpose(
-        "conv_transpose", None, x, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+        "conv_transpose", None, x, weight, bias, stride, padding, output_padding, groups, dilation,
+        output_size,
+    )  # fmt: skip
 
 
 def _conv_transpose(
@@ -168,11 +172,17 @@ def _conv_transpose(
     output_padding: PerAxis,
     groups: int,
     dilation: PerAxis,
+    output_size: PerAxis | None,
 ) -> Array:
     x, weight, count = _operands(operation, count, x, weight, groups, "(in, out / groups")
     stride = per_axis(operation, "stride", stride, count)
     dilation = per_axis(operation, "dilation", dilation, count)
+    extents = [dilated(w, d) for w, d in zip(weight.shape[2:], dilation)]
     extra = per_axis(operation, "output_padding", output_padding, count, least=0)
+    if output_size is not None:
+        pads = _transposed_pads(operation, padding, extents, stride, (0,) * count)
+        least = _transposed_sizes(x.shape[-count:], stride, extents, pads)
+        extra = _extra_for(operation, output_size, least, stride, x.shape)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation)):
         raise ArgumentError(
             at_user_line(
@@ -197,13 +207,8 @@ def _conv_transpose(
                 f"{weight.shape} do not divide into {groups} groups."
             )
         )
-    extents = [dilated(w, d) for w, d in zip(window, dilation)]
     pads = _transposed_pads(operation, padding, extents, stride, extra)
-    sizes = [
-        dilated(n, s) + low + high - k + 1
-        for n, s, k, (low, high) in zip(x.shape[2:], stride, extents, pads)
-    ]
-    if min(sizes, default=1) < 1:
+    if min(_transposed_sizes(x.shape[2:], stride, extents, pads), default=1) < 1:
         raise ShapeError(
             at_user_line(
                 f"{operation}: padding {padding!r} cuts everything from the output of an input of "
@@ -229,6 +234,37 @@ def _conv_transpose(
         feature_group_count=groups,
     )
     return _finished(operation, out, bias, batched)
+
+
+def _transposed_sizes(
+    sizes: Sequence[int], stride: Sequence[int], extents: Sequence[int], pads: Pads
+) -> list[int]:
+    """Sizes of the output, from the input's and its padding."""
+    return [
+        dilated(n, s) + low + high - k + 1
+        for n, s, k, (low, high) in zip(sizes, stride, extents, pads)
+    ]
+
+
+def _extra_for(
+    operation: str,
+    output_size: PerAxis,
+    least: Sequence[int],
+    stride: Sequence[int],
+    shape: Sequence[int],
+) -> tuple[int, ...]:
+    """The output_padding that leads to `output_size`, where `least` are the sizes without."""
+    sizes = per_axis(operation, "output_size", output_size, len(stride))
+    extra = tuple(size - low for size, low in zip(sizes, least))
+    if any(not 0 <= e < s for e, s in zip(extra, stride)):
+        most = tuple(low + s - 1 for low, s in zip(least, stride))
+        raise ShapeError(
+            at_user_line(
+                f"{operation}: output_size {sizes} of an input of shape {tuple(shape)} is not from "
+                f"{tuple(least)} to {most}."
+            )
+        )
+    return extra
 
 
 def _transposed_pads(
@@ -316,10 +352,13 @@ def _fixed_conv_transpose(count: int) -> Callable[..., Array]:
         output_padding: PerAxis = 0,
         groups: int = 1,
         dilation: PerAxis = 1,
+        *,
+        output_size: PerAxis | None = None,
     ) -> Array:
         return _conv_transpose(
-            name, count, x, weight, bias, stride, padding, output_padding, groups, dilation
-        )
+            name, count, x, weight, bias, stride, padding, output_padding, groups, dilation,
+            output_size,
+        )  # fmt: skip
 
     return _named(function, name, "conv_transpose", count)
 

@@ -35,6 +35,7 @@ def layer_norm(
     """
     (x,) = promote_inexact("layer_norm", x)
     axes = trailing_axes("layer_norm", x, normalized_shape)
+    _check_affine("layer_norm", x, axes, weight=weight, bias=bias)
     out = _standardized(x, axes, epsilon)
     return scaled(out, weight, bias).astype(x.dtype)
 
@@ -58,6 +59,7 @@ def rms_norm(
     """
     (x,) = promote_inexact("rms_norm", x)
     axes = trailing_axes("rms_norm", x, normalized_shape)
+    _check_affine("rms_norm", x, axes, weight=weight)
     wide = x.astype(dtypes.compute_dtype(x.dtype))
     epsilon = float(dtypes.finfo(wide.dtype).eps) if epsilon is None else epsilon
     power = rnp.mean(rnp.square(wide), axis=axes, keepdims=True)
@@ -210,6 +212,19 @@ def trailing_axes(
             )
         )
     return tuple(range(x.ndim - len(sizes), x.ndim))
+
+
+def _check_affine(operation: str, x: Array, axes: tuple[int, ...], **given: Any) -> None:
+    """Raise `ShapeError` unless weight and bias have the shape of the normalized axes."""
+    sizes = tuple(x.shape[axis] for axis in axes)
+    for name, value in given.items():
+        if value is not None and tuple(value.shape) != sizes:
+            raise ShapeError(
+                at_user_line(
+                    f"{operation}: the input of shape {x.shape} is normalized over {sizes}, but the "
+                    f"{name} has shape {tuple(value.shape)}."
+                )
+            )
 
 
 def _standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:

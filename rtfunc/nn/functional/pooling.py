@@ -409,12 +409,17 @@ def _adaptive_max_pool(operation: str, count: int | None, x: ArrayLike, output_s
     # From the last axis to the first, the first maximum of each is the first in memory's order.
     for axis, number in reversed(list(enumerate(bins, lead))):
         places, _ = _bin_elements(x.shape[axis], number)
-        x = _first_maxima(_parts(x, axis, places), axis + 1)
+        x = first_maxima(_parts(x, axis, places), axis + 1)
     return x
 
 
-def _first_maxima(x: Array, axis: int) -> Array:
-    """The maxima over `axis`, whose derivative goes to the first place that holds one."""
+def first_maxima(x: Array, axis: int) -> Array:
+    """The maxima over `axis`, whose derivative goes to the first place that holds one.
+
+    >>> import rtfunc.numpy as rnp
+    >>> first_maxima(rnp.array([[1.0, 3.0, 3.0]]), 1)
+    Array([3.], dtype=float32)
+    """
     place = rnp.expand_dims(rnp.argmax(stop_gradient(x), axis=axis), axis)
     along = tuple(-1 if i == axis else 1 for i in range(x.ndim))
     chosen = rnp.arange(x.shape[axis], dtype=place.dtype).reshape(along) == place
