@@ -200,8 +200,8 @@ def loggamma(x: ArrayLike) -> Array:
     Stirling's series after the recurrence, and by reflection where the real part is negative. In
     float64 within some 1e-14 of the larger of 1 and |loggamma(x)|.
 
-    >>> loggamma(3 + 4j).round(4)
-    Array(-1.7566+4.7427j, dtype=complex64)
+    >>> round(float(loggamma(3 + 4j).imag), 3)
+    4.743
     """
     (x,) = promote_inexact("loggamma", x)
     if not dtypes.is_complex(x.dtype):

@@ -53,7 +53,7 @@ def hyp1f1(a: ArrayLike, b: ArrayLike, x: ArrayLike) -> Array:
     positive x, and negative x with b > a, all terms are positive: in float64 within some 1e-14, besides
     what exp(x) and the gamma function lose. Elsewhere they cancel. Derivatives flow to all arguments.
 
-    >>> float(hyp1f1(1.0, 1.0, 2.0).round(4))  # exp(2)
+    >>> round(float(hyp1f1(1.0, 1.0, 2.0)), 4)  # exp(2)
     7.3891
     """
     a, b, x = _reals("hyp1f1", a, b, x)
@@ -93,7 +93,7 @@ def hyp2f1(a: ArrayLike, b: ArrayLike, c: ArrayLike, x: ArrayLike) -> Array:
     c > b > 0 or c > a > 0 and is NaN otherwise, and Gauss's value 15.1.20 at 1. NaN for x > 1. For
     positive parameters in float64 within some 1e-13. Derivatives flow to all arguments.
 
-    >>> float(hyp2f1(1.0, 1.0, 2.0, 0.5).round(4))  # log(4)
+    >>> round(float(hyp2f1(1.0, 1.0, 2.0, 0.5)), 4)  # log(4)
     1.3863
     """
     a, b, c, x = _reals("hyp2f1", a, b, c, x)
