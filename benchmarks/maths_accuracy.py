@@ -1,5 +1,8 @@
 """Worst error and time of every elementary function of `rtfunc.compiler.cpu.maths`.
 
+The page's second part, errors of the eager special functions, transforms and factorizations, comes
+from `array_accuracy`.
+
 `python -m benchmarks.maths_accuracy` compiles each function for float32 and float64 as a scalar
 loop that LLVM vectorises, measures both, checks special values against NumPy, and writes
 docs/maths-accuracy.md. Names given as arguments are measured and printed alone. The error is
@@ -26,6 +29,7 @@ import mpmath
 import numpy as np
 from llvmlite import ir
 
+from benchmarks import array_accuracy
 from rtfunc.compiler.cpu.maths import FUNCTIONS
 from rtfunc.compiler.cpu.maths.trigonometric import ACCURATE_BELOW
 
@@ -126,6 +130,18 @@ SUBJECTS: dict[str, Subject] = {
     "erf_inv": Subject(exact_erf_inv, None, ((-1, 1), (0.99, 1), (0.9999999, 1))),
     "lgamma": Subject(exact_lgamma, None, ((0, 4), (0, 20), (0, 1000)), positive=True),
     "digamma": Subject(exact_digamma, None, ((0, 4), (0, 20), (0, 1000)), positive=True),
+    "bessel_i0e": Subject(
+        lambda x: mpmath.exp(-abs(x)) * mpmath.besseli(0, x),
+        None,
+        ((-8, 8), (-60, 60), (-1000, 1000)),
+        limit={32: 1e9, 64: 1e9},
+    ),
+    "bessel_i1e": Subject(
+        lambda x: mpmath.exp(-abs(x)) * mpmath.besseli(1, x),
+        None,
+        ((-8, 8), (-60, 60), (-1000, 1000)),
+        limit={32: 1e9, 64: 1e9},
+    ),
 }
 SPECIAL = (math.nan, math.inf, 0.0, 5e-324, 1e-310, 1e-45, 1e-40, 2.0**-126, 2.0**-1022)
 SPECIAL += (0.5, 1.0, 2.0, 2.5, 3.0, 88.72, 88.73, 103.9, 104.1, 128.0, 149.0, 150.5)
@@ -364,7 +380,7 @@ def main(names: list[str]) -> None:
         "is unbounded at the zeros.\n\n"
         "| function | dtype | worst ulp | at | special values unlike NumPy's | "
         "ns, 256 bit | ns, 512 bit |\n"
-        "|---|---|---:|---|---:|---:|---:|\n" + "\n".join(rows) + "\n"
+        "|---|---|---:|---|---:|---:|---:|\n" + "\n".join(rows) + "\n\n" + array_accuracy.report()
     )
 
 

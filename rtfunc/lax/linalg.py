@@ -1,9 +1,10 @@
 """Matrix factorizations under the names of `jax.lax.linalg`.
 
 These are the primitives as functions; `rtfunc.numpy.linalg` has NumPy's interface. Depends on
-`ops.linalg`.
+`ops.linalg` and, for `householder_product`, on `loops`.
 """
 
+from rtfunc.lax.householder import householder_product as householder_product
 from rtfunc.ops.linalg.cholesky import cholesky as cholesky
 from rtfunc.ops.linalg.eig import eig as eig
 from rtfunc.ops.linalg.eigh import eigh as eigh

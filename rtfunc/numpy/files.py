@@ -14,8 +14,10 @@ from rtfunc.numpy.creation import asarray
 from rtfunc.ops.convert import as_array
 
 
-def save(file: Any, arr: ArrayLike) -> None:
+def save(file: Any, arr: ArrayLike, allow_pickle: bool = True) -> None:
     """Write one array to `file`, a path or a binary file object, in NumPy's `.npy` format.
+
+    Nothing is pickled, whatever `allow_pickle` says: Arrays hold numbers.
 
     >>> import io
     >>> file = io.BytesIO()

@@ -118,15 +118,23 @@ def diag_indices_from(arr: ArrayLike) -> tuple[Array, ...]:
     return diag_indices(shape[0], len(shape))
 
 
-def mask_indices(n: int, mask_func: Callable[..., Any], k: Any = 0) -> tuple[Array, Array]:
+def mask_indices(
+    n: int, mask_func: Callable[..., Any], k: Any = 0, *, size: int | None = None
+) -> tuple[Array, Array]:
     """Indices at which `mask_func(ones((n, n)), k)` is not zero, for example of `triu`.
+
+    `size` is how many to return: surplus ones are left out, missing ones are 0.
 
     >>> mask_indices(2, np.triu, 1)
     (Array([0], dtype=int32), Array([1], dtype=int32))
     """
     n = _size("mask_indices", n)
     flags = np.asarray(mask_func(np.ones((n, n), np.int32), k))
-    rows, columns = _constant_indices(np.nonzero(flags))
+    found = np.nonzero(flags)
+    if size is not None:
+        wanted = _size("mask_indices", size)
+        found = tuple(np.pad(p[:wanted], (0, max(wanted - len(p), 0))) for p in found)
+    rows, columns = _constant_indices(found)
     return rows, columns
 
 

@@ -165,10 +165,13 @@ def take_along_axis(
     axis: int | None = -1,
     mode: str | None = None,
     fill_value: Any = None,
+    *,
+    wrap_negative_indices: bool = True,
 ) -> Array:
     """Elements of `arr` at `indices` along `axis`, in step with the other axes, which broadcast.
 
-    As `argsort` and `argmax` give them. Negative indices count from the end; out of bounds, `mode`
+    As `argsort` and `argmax` give them. Negative indices count from the end (with
+    `wrap_negative_indices=False` they are out of bounds); out of bounds, `mode`
     "fill" (the default) reads NaN or `fill_value`, "clip" the nearest element. With `axis` None,
     `arr` is flattened.
 
@@ -184,7 +187,7 @@ def take_along_axis(
     mode = gather_mode("take_along_axis", mode)
     return gather_p.bind(
         arr,
-        counted_from_start(i, arr.shape[axis]),
+        counted_from_start(i, arr.shape[axis]) if wrap_negative_indices else i,
         dimension_numbers=numbers,
         slice_sizes=sizes,
         mode=mode,

@@ -327,8 +327,12 @@ def _checked(operation: str, places: np.ndarray, size: int, limit: int) -> np.nd
     return np.where(places < 0, places + size, places)
 
 
-def delete(x: ArrayLike, obj: Any, axis: int | None = None) -> Array:
+def delete(
+    x: ArrayLike, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False
+) -> Array:
     """`x` without the elements at the indices `obj` (int, slice, list, mask) along `axis`.
+
+    `assume_unique_indices` is a hint of JAX's, which is not needed here.
 
     >>> delete(np.array([10, 20, 30], "int32"), 1)
     Array([10, 30], dtype=int32)

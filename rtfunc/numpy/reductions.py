@@ -15,6 +15,7 @@ import numpy as np
 
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
+from rtfunc.core.aval import broadcast_shapes
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive
@@ -387,9 +388,12 @@ def var(
     keepdims: bool = False,
     *,
     where: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Array:
     """The variance over `axis`: the mean square distance from the mean, computed in two passes.
+
+    `mean`, where it is known already, has the shape that it has with keepdims=True.
 
     The divisor is the number of elements minus `ddof` (`correction` is the same in the array API
     standard); the result is NaN where it is not positive. It is real for complex `x`.
@@ -398,7 +402,7 @@ def var(
     Array(3.5, dtype=float32)
     """
     refuse_out("var", out)
-    return _variance("var", x, axis, dtype, ddof, keepdims, where, correction)
+    return _variance("var", x, axis, dtype, ddof, keepdims, where, correction, mean)
 
 
 def std(
@@ -410,6 +414,7 @@ def std(
     keepdims: bool = False,
     *,
     where: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Array:
     """The standard deviation over `axis`: the square root of `var`, whose arguments it takes.
@@ -418,7 +423,7 @@ def std(
     Array(1., dtype=float32)
     """
     refuse_out("std", out)
-    return sqrt(_variance("std", x, axis, dtype, ddof, keepdims, where, correction))
+    return sqrt(_variance("std", x, axis, dtype, ddof, keepdims, where, correction, mean))
 
 
 def _variance(
@@ -430,6 +435,7 @@ def _variance(
     keepdims: bool,
     where: Any,
     correction: float | None,
+    mean: ArrayLike | None = None,
 ) -> Array:
     if correction is not None:
         if ddof:
@@ -441,7 +447,17 @@ def _variance(
     x = _selected(operation, x, where, 0)  # what is left out gives no NaN to derivatives either
     axes = _axes(operation, axis, x.ndim)
     real = dtypes.real_of(x.dtype)
-    if axes:
+    if mean is not None:
+        center = convert(as_array(operation, mean), x.dtype)
+        if broadcast_shapes(operation, center.shape, x.shape) != x.shape:
+            raise ShapeError(
+                at_user_line(
+                    f"{operation}: a mean of shape {center.shape} does not fit an array of shape "
+                    f"{x.shape}. Compute it with keepdims=True."
+                )
+            )
+        center = broadcast_to(center, x.shape)
+    elif axes:
         kept = _reduced(reduce_sum_p, x, axes, True)
         center = div(kept, _count(operation, x, axes, where, x.dtype, True))
     else:

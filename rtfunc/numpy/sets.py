@@ -21,6 +21,7 @@ from rtfunc.numpy.joining import concatenate
 from rtfunc.numpy.logic import isnan
 from rtfunc.numpy.positions import nonzero
 from rtfunc.numpy.reductions import any as _any
+from rtfunc.numpy.sorting import check_method
 from rtfunc.ops import sort as _sort
 from rtfunc.ops.arithmetic import sub
 from rtfunc.ops.comparison import bitwise_and, bitwise_not, eq, lt, ne
@@ -41,8 +42,9 @@ def unique(
     equal_nan: bool = True,
     size: int | None = None,
     fill_value: ArrayLike | None = None,
+    sorted: bool = True,
 ) -> Any:
-    """The distinct values in ascending order, and on request more.
+    """The distinct values in ascending order (whatever `sorted` says), and on request more.
 
     Arguments:
       return_index: also the index of each one's first occurrence.
@@ -210,13 +212,21 @@ def unique_values(x: ArrayLike, /, *, size: int | None = None, fill_value: Any =
 
 
 def isin(
-    element: ArrayLike, test_elements: ArrayLike, assume_unique: bool = False, invert: bool = False
+    element: ArrayLike,
+    test_elements: ArrayLike,
+    assume_unique: bool = False,
+    invert: bool = False,
+    *,
+    method: str = "auto",
 ) -> Array:
     """Whether each element is among `test_elements`; with `invert`, whether it is not.
+
+    `assume_unique` and `method` are JAX's hints, which change nothing here.
 
     >>> isin(np.array([1, 2, 3]), np.array([3, 1]))
     Array([ True, False,  True], dtype=bool)
     """
+    check_method("isin", method)
     x, among = promote("isin", _any_array(element), _any_array(test_elements))
     among = reshape_p.bind(among, shape=(among.size,))
     found = _any(eq(expand_dims(x, (x.ndim,)), among), -1)

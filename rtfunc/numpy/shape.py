@@ -176,7 +176,8 @@ def expand_dims(x: ArrayLike, axis: int | Sequence[int]) -> Array:
     >>> expand_dims(np.zeros(3), (0, -1)).shape
     (1, 3, 1)
     """
-    return _expand_dims(x, tuple(axis) if isinstance(axis, (tuple, list)) else (axis,))
+    axes: Any = axis if isinstance(axis, (tuple, list)) else (axis,)
+    return _expand_dims(x, tuple(axes))
 
 
 # Broadcasting

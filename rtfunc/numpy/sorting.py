@@ -141,16 +141,32 @@ def sort_complex(x: ArrayLike) -> Array:
 # Searching
 
 
+def check_method(operation: str, method: str) -> None:
+    """`ArgumentError` for a name that JAX has not for its algorithms of searching."""
+    names = ("auto", "scan", "scan_unrolled", "sort", "compare_all", "binary_search")
+    if method not in names:
+        raise ArgumentError(
+            at_user_line(f"{operation}: method is one of {', '.join(names)}, not {method!r}.")
+        )
+
+
 def searchsorted(
-    x: ArrayLike, v: ArrayLike, side: str = "left", sorter: ArrayLike | None = None
+    x: ArrayLike,
+    v: ArrayLike,
+    side: str = "left",
+    sorter: ArrayLike | None = None,
+    *,
+    method: str = "scan",
 ) -> Array:
     """Where the values `v` would go into the sorted 1-d `x`: before equal elements, or after them.
 
-    Arguments: side: "left" or "right" of equal elements; sorter: indices that sort `x`.
+    Arguments: side: "left" or "right" of equal elements; sorter: indices that sort `x`; method: JAX's
+    names of algorithms, taken for its sake: it is bisection in each case.
 
     >>> searchsorted(np.array([1, 3, 5]), np.array([0, 3, 9]))
     Array([0, 1, 3], dtype=int32)
     """
+    check_method("searchsorted", method)
     if side not in ("left", "right"):
         raise ArgumentError(at_user_line(f"searchsorted: side is 'left' or 'right', not {side!r}."))
     x, v = promote("searchsorted", _any_array(x), _any_array(v))
@@ -191,10 +207,11 @@ def _precedes(x: Array, v: Array, side: str) -> Array:
     return bitwise_or(le(x, v), isnan(v))
 
 
-def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Array:
+def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False, *, method: str = "scan") -> Array:
     """For each element the index of the bin it falls in: bins[i-1] <= x < bins[i].
 
     The `bins` ascend or descend; with `right`, the intervals include their right end instead.
+    `method` is that of `searchsorted`.
 
     >>> digitize(np.array([0.5, 1.5, 9.0]), np.array([0.0, 1.0, 2.0]))
     Array([1, 2, 3], dtype=int32)
@@ -203,7 +220,7 @@ def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Array:
     if bins.ndim != 1:
         raise ShapeError(at_user_line(f"digitize takes 1-d bins, not shape {bins.shape}."))
     size = bins.shape[0]
-    ascending = searchsorted(bins, x, "left" if right else "right")
+    ascending = searchsorted(bins, x, "left" if right else "right", method=method)
     if size < 2:
         return ascending
     turned = searchsorted(index(bins, slice(None, None, -1)), x, "left" if right else "right")

@@ -286,3 +286,14 @@ def test_errors():
         rnp.sum([1, 2])
     with pytest.raises(DtypeError, match="takes integers as axes, not float"):
         rnp.sum(X, axis=1.5)
+
+
+def test_variance_with_a_known_mean():
+    x = np.arange(6.0).reshape(2, 3) ** 2
+    mean = x.mean(1, keepdims=True)
+    for name in ("var", "std"):
+        found = getattr(rnp, name)(x, 1, mean=mean)
+        np.testing.assert_allclose(found, getattr(np, name)(x, 1), rtol=1e-15)
+    np.testing.assert_allclose(rnp.var(x, mean=1.0, ddof=1), ((x - 1) ** 2).sum() / 5)
+    with pytest.raises(ShapeError, match=r"a mean of shape \(2, 2, 3\) does not fit"):
+        rnp.var(x, mean=np.ones((2, 2, 3)))

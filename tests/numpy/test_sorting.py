@@ -9,6 +9,7 @@ import rtfunc.numpy as rnp
 from rtfunc.core.errors import ArgumentError, AxisError, ShapeError, TracerError
 from rtfunc.testing import check_grads
 from rtfunc.transforms.vmap import vmap
+from tests.messages import raises
 
 X = np.random.default_rng(0).integers(-5, 5, (4, 6)).astype("float64")
 SPECIAL = np.array([3.0, np.nan, -np.inf, 0.0, -0.0, np.inf, 3.0, np.nan])
@@ -148,3 +149,21 @@ def test_bad_options():
         rnp.sort(X, kind="bubble")
     with pytest.raises(ArgumentError, match="order= is not supported"):
         rnp.sort(X, order="field")
+
+
+def test_hints_of_jax_change_nothing():
+    x, v = np.array([1.0, 3.0, 5.0]), np.array([0.0, 3.0, 9.0])
+    for method in ("scan", "sort", "compare_all"):
+        np.testing.assert_array_equal(rnp.searchsorted(x, v, method=method), [0, 1, 3])
+        np.testing.assert_array_equal(rnp.digitize(v, x, method=method), [0, 2, 3])
+    np.testing.assert_array_equal(rnp.isin(x, v, method="sort"), [False, True, False])
+    np.testing.assert_array_equal(rnp.unique(x[::-1], sorted=False), x)
+    np.testing.assert_array_equal(rnp.delete(x, np.array([0, 2]), assume_unique_indices=True), [3])
+    with raises(ArgumentError, "searchsorted: method is one of auto, scan", "not 'magic'"):
+        rnp.searchsorted(x, v, method="magic")
+    i = np.array([-1, 1])
+    np.testing.assert_array_equal(rnp.take_along_axis(x, i, 0), [5, 3])
+    found = rnp.take_along_axis(x, i, 0, wrap_negative_indices=False)
+    np.testing.assert_array_equal(found, [np.nan, 3])
+    rows, columns = rnp.mask_indices(2, np.triu, size=4)
+    np.testing.assert_array_equal([rows, columns], [[0, 0, 1, 0], [0, 1, 1, 0]])

@@ -244,3 +244,22 @@ def test_derivatives_of_eigenvectors_are_jaxs(left):
     expected = np.asarray(jax.grad(lambda x: loss(jax, x))(a))
     # Two float32 computations of a derivative with gaps of about 1.
     np.testing.assert_allclose(rf.grad(lambda x: loss(rf, x))(a), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_householder_product_is_the_q_of_what_lapack_leaves(dtype):
+    a = values(5, 3, dtype=dtype)
+    raw, taus = np.linalg.qr(a, mode="raw")
+    q = np.linalg.qr(a)[0]
+    assert_close(lax.linalg.householder_product(raw.T, taus), q)
+    stack = [np.stack([x, x]) for x in (raw.T, taus)]
+    assert_close(rf.jit(lax.linalg.householder_product)(*stack), np.stack([q, q]))
+    assert lax.linalg.householder_product(a[:, :0], taus[:0]).shape == (5, 0)
+
+
+def test_householder_product_has_derivatives_and_checks_shapes():
+    check_grads(lax.linalg.householder_product, (values(4, 3), values(2)), order=1)
+    with raises(ShapeError, "takes m >= n >= k, not m = 2, n = 3, k = 1"):
+        lax.linalg.householder_product(np.ones((2, 3)), np.ones(1))
+    with raises(ShapeError, "matrices of shape (3, 2) and scales of shape (4, 2) do not fit"):
+        lax.linalg.householder_product(np.ones((3, 2)), np.ones((4, 2)))

@@ -9,9 +9,16 @@ import pytest
 
 import rtfunc as rf
 from rtfunc import lax
-from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, UnsupportedError
+from rtfunc.core.errors import (
+    ArgumentError,
+    DtypeError,
+    ShapeError,
+    TracerError,
+    UnsupportedError,
+)
 from rtfunc.scipy import special
 from rtfunc.testing import check_grads
+from tests.messages import raises
 
 X = np.array([0.3, 1.7, 2.6])
 Y = np.array([0.8, 2.1, 0.4])
@@ -26,6 +33,8 @@ CALLS = {
     "boxcox": (special.boxcox, X, Y),
     "boxcox1p": (special.boxcox1p, X, np.array([0.0, 1e-5, 0.4])),
     "comb": (special.comb, X + 3, Y),
+    "bessel_jn": (lambda x: special.bessel_jn(x, v=2), X),
+    "dawsn": (special.dawsn, X),
     "digamma": (special.digamma, X),
     "entr": (special.entr, X),
     "erf": (special.erf, X),
@@ -37,6 +46,13 @@ CALLS = {
     "expit": (special.expit, X),
     "expn": (lambda x: special.expn(3, x), X),
     "factorial": (special.factorial, X),
+    "fresnel": (lambda x: special.fresnel(x)[0] + special.fresnel(x)[1], X),
+    "hyp1f1": (special.hyp1f1, X, Y, P),
+    "hyp2f1": (special.hyp2f1, X, Y, X + 2, P / 2),
+    "loggamma": (special.loggamma, X),
+    "owens_t": (special.owens_t, X, Y),
+    "sici": (lambda x: special.sici(x)[0] * special.sici(x)[1], X),
+    "sph_harm_y": (lambda t, p: special.sph_harm_y(3, 1, t, p).real, X, Y),
     "gamma": (special.gamma, X),
     "gammainc": (special.gammainc, X, Y),
     "gammaincc": (special.gammaincc, X, Y),
@@ -231,7 +247,8 @@ def test_lax_has_them():
         assert callable(getattr(lax, name))
 
 
-ORACLE = [name for name in CALLS if hasattr(special, name) and name not in ("expn", "polygamma")]
+OTHERWISE = ("expn", "polygamma", "bessel_jn", "fresnel", "sici", "sph_harm_y")
+ORACLE = [name for name in CALLS if hasattr(special, name) and name not in OTHERWISE]
 
 
 @pytest.mark.oracle
@@ -276,3 +293,103 @@ def test_jax_has_the_same_derivatives():
             np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-10, atol=1e-12)
         ours = lax.random_gamma_grad(X, Y)
         np.testing.assert_allclose(ours, jax.lax.random_gamma_grad(X, Y), rtol=1e-10)
+
+
+PARAMETERS = [(1.3, 2.1), (0.4, 5.5), (3.0, 3.0), (4.5, 0.7)]
+
+
+@pytest.mark.parametrize(("a", "b"), PARAMETERS)
+def test_confluent_hypergeometric_function(a, b):
+    """1e-12 relative: the gamma function's ulps at large x, e**x on the negative axis."""
+    mpmath = pytest.importorskip("mpmath")
+    x = np.array([-25.0, -3.0, -0.2, 0.0, 0.7, 12.0, 59.0, 140.0])
+    expected = [float(mpmath.hyp1f1(a, b, v)) for v in x]
+    a, b = np.float64(a), np.float64(b)
+    np.testing.assert_allclose(special.hyp1f1(a, b, x), expected, rtol=1e-12)
+    np.testing.assert_allclose(rf.jit(special.hyp1f1)(a, b, x), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        special.hyp1f1(*np.float32([a, b]), x[3:6]), expected[3:6], rtol=1e-5
+    )
+    for point in (0.7, 12.0, -0.2):
+        check_grads(special.hyp1f1, (a, b, np.float64(point)), order=2, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("a", "b"), PARAMETERS)
+@pytest.mark.parametrize("c", [0.9, 4.0, 6.5])
+def test_gauss_hypergeometric_function(a, b, c):
+    """1e-11 relative: of opposite signs where c < b and x < 0."""
+    mpmath = pytest.importorskip("mpmath")
+    x = np.array([-6.0, -0.5, 0.0, 0.3, 0.9])
+    expected = [float(mpmath.hyp2f1(a, b, c, v)) for v in x]
+    a, b, c = np.float64([a, b, c])
+    np.testing.assert_allclose(special.hyp2f1(a, b, c, x), expected, rtol=1e-11)
+    check_grads(special.hyp2f1, (a, b, c, np.float64(0.3)), order=1, rtol=1e-4)
+    near_1 = special.hyp2f1(a, b, c, np.float64(0.97))
+    if c > min(a, b):
+        assert float(near_1) == pytest.approx(float(mpmath.hyp2f1(a, b, c, 0.97)), rel=1e-12)
+    else:
+        assert np.isnan(near_1)
+    at_1 = float(special.hyp2f1(a, b, c, np.float64(1)))
+    assert at_1 == (pytest.approx(float(mpmath.hyp2f1(a, b, c, 1))) if c > a + b else np.inf)
+
+
+def test_loggamma_has_no_jumps():
+    mpmath = pytest.importorskip("mpmath")
+    z = np.array([3 + 4j, -2.5 + 0.1j, -7.2 - 3j, 0.1 - 0.2j, 30 + 1j, -40.3 + 20j, 1 + 1e-9j])
+    expected = [complex(mpmath.loggamma(complex(v))) for v in z]
+    for value, wanted in zip(np.asarray(special.loggamma(z)), expected):
+        assert abs(value - wanted) < 2e-14 * max(1, abs(wanted))
+    np.testing.assert_allclose(special.loggamma(np.array([0.5, 4.0])), np.log([np.pi**0.5, 6.0]))
+    assert np.isnan(special.loggamma(-0.5))
+    slope = rf.jvp(special.loggamma, (z[:1],), (np.ones(1, complex),))[1]
+    assert complex(slope[0]) == pytest.approx(complex(mpmath.digamma(complex(z[0]))))
+
+
+def test_spherical_harmonics_are_orthonormal():
+    """Under Gauss-Legendre quadrature, exact for their degrees."""
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    theta, phi = np.meshgrid(np.arccos(nodes), np.arange(16) * np.pi / 8, indexing="ij")
+    pairs = [(n, m) for n in range(4) for m in range(-n, n + 1)]
+    n, m = (np.array(v, "int32")[:, None, None] for v in zip(*pairs))
+    y = np.asarray(special.sph_harm_y(n, m, theta, phi))
+    assert y.dtype == np.complex128
+    products = np.einsum("aij,bij,i->ab", y.conj(), y, weights * np.pi / 8)
+    np.testing.assert_allclose(products, np.eye(len(pairs)), atol=1e-13)
+    y_21 = -np.sqrt(15 / (8 * np.pi)) * np.sin(0.4) * np.cos(0.4) * np.exp(0.3j)
+    assert complex(special.sph_harm_y(2, 1, np.float64(0.4), np.float64(0.3))) == pytest.approx(
+        y_21
+    )
+    check_grads(lambda t, p: special.sph_harm_y(3, -2, t, p).real, (np.float64(0.4), np.float64(1)))
+    with raises(TracerError, "the largest degree has to be known", "n_max="):
+        rf.jit(special.sph_harm_y)(2, 1, 0.4, 0.3)
+    with raises(DtypeError, "sph_harm_y takes whole n and m, not float32"):
+        special.sph_harm_y(2.0, 1, 0.4, 0.3)
+
+
+def test_bessel_functions_of_all_orders_are_stacked():
+    found = np.asarray(special.bessel_jn(np.array([0.5, 40.0]), v=3))
+    assert found.shape == (4, 2)
+    # J_n-1(x) + J_n+1(x) = 2 n / x J_n(x)
+    np.testing.assert_allclose(
+        found[1] + found[3], 4 / np.array([0.5, 40.0]) * found[2], rtol=1e-12
+    )
+    check_grads(lambda x: special.bessel_jn(x, v=3), (np.float64(2.3),))
+    with raises(ArgumentError, "bessel_jn: v is not negative, got -1"):
+        special.bessel_jn(1.0, v=-1)
+    with raises(DtypeError, "bessel_jn takes real numbers, not complex64"):
+        special.bessel_jn(1j, v=1)
+
+
+@pytest.mark.oracle
+def test_oscillating_functions_are_scipys():
+    scipy = pytest.importorskip("scipy.special")
+    x = np.concatenate([np.linspace(-9, 9, 61), [0.0, np.inf, np.nan, 200.0]])
+    for name in ("fresnel", "sici"):
+        for found, expected in zip(getattr(special, name)(x), getattr(scipy, name)(x)):
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(special.dawsn(x), scipy.dawsn(x), rtol=1e-13)
+    h, a = x[:61, None], np.array([-2.0, 0.0, 0.3, 1.0, 40.0])
+    np.testing.assert_allclose(special.owens_t(h, a), scipy.owens_t(h, a), rtol=1e-12, atol=1e-16)
+    z = x[:61, None] + 1j * np.array([-2.0, -0.1, 0.0, 0.5, 7.0])
+    np.testing.assert_allclose(special.wofz(z), scipy.wofz(z), rtol=1e-12)
+    np.testing.assert_allclose(special.wofz(0.5), scipy.wofz(0.5), rtol=1e-6)

@@ -2,13 +2,17 @@
 
 The functions have the semantics of the primitives' `impl` rules where C's operators have others: NaN in
 comparisons, division by zero and shifts by more than the width of integers, rounding to 16 bits.
-Elementary functions are CUDA's own, without fast-math. Plain CUDA C++ without includes, so that NVRTC
-compiles it anywhere; `RTFUNC_HOST` leaves out what a host compiler does not have, for the tests.
+Elementary functions are CUDA's own, without fast-math; `special_functions` has what is not among them.
+Plain CUDA C++ without includes, so that NVRTC compiles it anywhere; `RTFUNC_HOST` leaves out what a host
+compiler does not have, for the tests.
 """
 
 from __future__ import annotations
 
-PRELUDE = r"""
+from rtfunc.compiler.cuda.special_functions import SPECIAL_FUNCTIONS
+
+PRELUDE = (
+    r"""
 typedef signed char int8;
 typedef unsigned char uint8;
 typedef unsigned short uint16;
@@ -129,3 +133,5 @@ __device__ inline uint32 threefry(uint32 k0, uint32 k1, uint32 x0, uint32 x1, in
   return part ? x1 : x0;
 }
 """.lstrip()
+    + SPECIAL_FUNCTIONS
+)

@@ -209,6 +209,11 @@ def _maths(name: str) -> Printer:
     return lambda o: o.function(name)
 
 
+def _in_double(name: str) -> Printer:
+    """A function that is computed in double whatever its operand is, and rounded once."""
+    return lambda o: f"({o.type}){name}((double){o.args[0]})"
+
+
 def _logistic(o: Operation) -> str:
     suffix = "" if o.type == "double" else "f"
     one = literal(1, o.dtype)
@@ -323,6 +328,7 @@ printers: dict[str, Printer] = {
     },
     "round": _maths("rint"),
     "erf_inv": _maths("erfinv"),
+    **{name: _in_double(name) for name in ("lgamma", "digamma", "bessel_i0e", "bessel_i1e")},
 }
 
 #: For each kind of reduction, the value that changes nothing.

@@ -30,7 +30,7 @@ _LOG_GAMMA = (
     0.02058080842778463, -0.06735230105319814, 0.3224670334241132, 0.42278433509846713,
 )  # fmt: skip
 #: digamma(x) / (x - root) as a function of x - 1.5 for 1 <= x <= 2, within 2e-17.
-_DIGAMMA = (
+DIGAMMA = (
     0.00012241591000017364, -0.00017837342400462127, 9.158816882126479e-05, -0.00014460384609240475,
     0.0003268931647361584, -0.0004860641705041214, 0.0006899428514219278, -0.001036422724782803,
     0.0015635739915515084, -0.0023455016279107115, 0.003518079271702813, -0.0052799364178857415,
@@ -39,7 +39,7 @@ _DIGAMMA = (
     0.24054248424078736, -0.4236274212814606, 0.9510558760318328,
 )  # fmt: skip
 #: The positive root of digamma, in two parts.
-_ROOT_HIGH, _ROOT_LOW = 1.4616321449683622, 9.549995429965697e-17
+DIGAMMA_ROOT = 1.4616321449683622, 9.549995429965697e-17
 #: gamma(2.5 + z) for |z| <= 1/2, within 1e-17.
 _GAMMA = (
     -8.313302656842926e-08, 2.0596536908194426e-07, -4.1776251081622287e-07, 1.0654353273017196e-06,
@@ -54,7 +54,7 @@ STIRLING_FROM = 10.0
 _LOG_GAMMA_SERIES = (
     -3617 / 122400, 1 / 156, -691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12,
 )  # fmt: skip
-_DIGAMMA_SERIES = (
+DIGAMMA_SERIES = (
     -3617 / 8160, 1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12,
 )  # fmt: skip
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
@@ -148,7 +148,7 @@ def positive_digamma(xp: Any, x: Any) -> Any:
 def _log_less_digamma_series(x: Any) -> Any:
     inverse = 1 / x
     square = inverse * inverse
-    return 0.5 * inverse + square * polynomial(square, _DIGAMMA_SERIES)
+    return 0.5 * inverse + square * polynomial(square, DIGAMMA_SERIES)
 
 
 def log_less_digamma(xp: Any, x: Any) -> Any:
@@ -169,8 +169,8 @@ def _digamma_below_10(xp: Any, x: Any) -> Any:
     small = x < 1
     u = xp.where(small, x, w - 1)
     total = xp.where(small, -1 / x, total)
-    distance = (u - (_ROOT_HIGH - 1)) - _ROOT_LOW
-    return total + distance * polynomial(u - 0.5, _DIGAMMA)
+    distance = (u - (DIGAMMA_ROOT[0] - 1)) - DIGAMMA_ROOT[1]
+    return total + distance * polynomial(u - 0.5, DIGAMMA)
 
 
 def digamma_kernel(xp: Any, x: Any) -> Any:

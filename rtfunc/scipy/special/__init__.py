@@ -1,8 +1,9 @@
 """SciPy's special functions, as `jax.scipy.special` has them.
 
 They promote and broadcast as NumPy's functions do; integers become the default float. All can be
-differentiated, batched and compiled. Real numbers only: complex ones are refused. The primitives and
-how accurate they are are in `rtfunc.ops.special`. Depends on `ops`, `transforms`, `numpy`.
+differentiated, batched and compiled. Real numbers only, but for `loggamma` and `wofz`: complex ones
+are refused. The primitives and how accurate they are are in `rtfunc.ops.special`. Depends on `ops`,
+`transforms`, `numpy` and `lax`.
 """
 
 from rtfunc.numpy.windows import i0 as i0
@@ -18,11 +19,14 @@ from rtfunc.scipy.special.gamma_functions import gammainc as gammainc
 from rtfunc.scipy.special.gamma_functions import gammaincc as gammaincc
 from rtfunc.scipy.special.gamma_functions import gammaln as gammaln
 from rtfunc.scipy.special.gamma_functions import gammasgn as gammasgn
+from rtfunc.scipy.special.gamma_functions import loggamma as loggamma
 from rtfunc.scipy.special.gamma_functions import multigammaln as multigammaln
 from rtfunc.scipy.special.gamma_functions import poch as poch
 from rtfunc.scipy.special.gamma_functions import polygamma as polygamma
 from rtfunc.scipy.special.gamma_functions import psi as psi
 from rtfunc.scipy.special.gamma_functions import zeta as zeta
+from rtfunc.scipy.special.hypergeometric import hyp1f1 as hyp1f1
+from rtfunc.scipy.special.hypergeometric import hyp2f1 as hyp2f1
 from rtfunc.scipy.special.information import boxcox as boxcox
 from rtfunc.scipy.special.information import boxcox1p as boxcox1p
 from rtfunc.scipy.special.information import entr as entr
@@ -49,3 +53,10 @@ from rtfunc.scipy.special.normal import ndtri as ndtri
 from rtfunc.scipy.special.reductions import log_softmax as log_softmax
 from rtfunc.scipy.special.reductions import logsumexp as logsumexp
 from rtfunc.scipy.special.reductions import softmax as softmax
+from rtfunc.scipy.special.trigonometric import bessel_jn as bessel_jn
+from rtfunc.scipy.special.trigonometric import dawsn as dawsn
+from rtfunc.scipy.special.trigonometric import fresnel as fresnel
+from rtfunc.scipy.special.trigonometric import owens_t as owens_t
+from rtfunc.scipy.special.trigonometric import sici as sici
+from rtfunc.scipy.special.trigonometric import sph_harm_y as sph_harm_y
+from rtfunc.scipy.special.trigonometric import wofz as wofz

@@ -72,6 +72,9 @@ def _ternary(**params: tuple[int, int]) -> list[Sample]:
     ]
 
 
+PLANE = np.array([[0.3 + 0.2j, -1.2 + 0.7j, 2.9 - 0.1j], [-4.5 - 0.5j, 0.1 + 8j, 12 + 0.01j]])
+PLANE_ENDS = np.array([0j, 1e-30 - 0j, 1e9 + 1j, complex(np.inf, 0), complex(np.nan, 1), 3 - 5j])
+
 SAMPLES = {
     "erf": _unary(ALL_REGIONS, ENDS),
     "erfc": _unary(ALL_REGIONS, ENDS),
@@ -113,6 +116,25 @@ SAMPLES = {
         Sample((np.array([0, 1, 2, 30, -2], "int32"), np.float64(0.7)), note="orders"),
         Sample((np.int64(3), np.zeros((0, 2))), note="size 0"),
         Sample((np.int32([[1], [2]]), BESSEL_ENDS), check_derivatives=False, note="ends"),
+    ],
+    "bessel_j": [
+        Sample((np.array([[1], [-2]], "int32"), BESSEL), dtypes=HALF),
+        Sample((np.array([0, 3, 40, 61], "int32"), np.float64(52.0)), note="orders"),
+        Sample((np.int64(3), np.zeros((0, 2))), note="size 0"),
+        Sample((np.int32([[1], [2]]), BESSEL_ENDS), check_derivatives=False, note="ends"),
+    ],
+    "dawsn": _unary(BESSEL, BESSEL_ENDS),
+    "fresnel_s": _unary(BESSEL / 4, BESSEL_ENDS),
+    "fresnel_c": _unary(BESSEL / 4, BESSEL_ENDS),
+    "sine_integral": _unary(BESSEL, BESSEL_ENDS),
+    "cosine_integral": _unary(BESSEL, BESSEL_ENDS),
+    "owens_t": _binary(ALL_REGIONS, ALL_REGIONS[::-1, ::-1], (ENDS, ENDS[::-1])),
+    "wofz": [
+        Sample((PLANE,), dtypes=("complex64", "complex128")),
+        Sample((PLANE[0, 0],), note="0-d"),
+        Sample((PLANE[::-1, ::-2],), note="negative strides"),
+        Sample((np.zeros((0, 2), complex),), note="size 0"),
+        Sample((PLANE_ENDS,), check_derivatives=False, note="ends"),
     ],
     "spence": _unary(np.array([[0.2, 0.7, 1.0], [1.05, 1.7, 6.0]]), BESSEL_ENDS),
     "erfcx": _unary(ALL_REGIONS, np.array([0.0, np.inf, -50.0, np.nan, 1e9])),

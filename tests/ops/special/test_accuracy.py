@@ -7,8 +7,10 @@ import pytest
 
 from rtfunc.core.array import Array
 from rtfunc.ops import special
+from rtfunc.ops.special.faddeeva import wofz_p
 from rtfunc.ops.special.incomplete_beta import betainc_grad_ab_p
 from rtfunc.ops.special.incomplete_gamma import igamma_grad_a_p
+from rtfunc.ops.special.owens_t import owens_t_p
 
 mpmath = pytest.importorskip("mpmath")
 mpf = mpmath.mpf
@@ -65,6 +67,14 @@ UNARY = {
         np.concatenate([uniform(0, 2), near(1, 1e-3), uniform(2, 9)]),
         4,
     ),
+    "dawsn": (
+        lambda x: mpmath.sqrt(mpmath.pi) / 2 * mpmath.exp(-x * x) * mpmath.erfi(x),
+        np.concatenate([uniform(-3, 3), uniform(-25, 25), magnitudes(-12, 0)]),
+        8,
+    ),
+    "fresnel_s": (mpmath.fresnels, np.concatenate([uniform(-3, 3), uniform(-60, 60)]), 16),
+    "fresnel_c": (mpmath.fresnelc, np.concatenate([uniform(-3, 3), uniform(-60, 60)]), 16),
+    "sine_integral": (mpmath.si, np.concatenate([uniform(-6, 6), uniform(-90, 90)]), 8),
     "erfcx": (lambda x: mpmath.exp(x * x) * mpmath.erfc(x), uniform(-8, 25), 3),
     "log_ndtr": (
         lambda x: mpmath.log(mpmath.erfc(-x / mpmath.sqrt(2)) / 2),
@@ -249,3 +259,51 @@ def test_betainc_differentiated_by_a_and_b(orders):
             at = [mpf(float(v)) for v in at]
             expected = by_a(*at, function=by_b if orders[1] else exact_betainc)
             assert abs(value / expected - 1) < 1e-12
+
+
+def test_cosine_integral_beside_its_amplitude():
+    x = np.concatenate([uniform(-6, 6), uniform(-90, 90)])
+    found = np.asarray(special.cosine_integral(x))
+    with mpmath.workdps(30):
+        for value, at in zip(found, x):
+            expected = mpmath.ci(abs(mpf(float(at))))
+            scale = max(abs(expected), 1 / (1 + abs(mpf(float(at)))))
+            assert abs(value - expected) < 16 * 2.0**-52 * scale
+
+
+def test_bessel_functions_of_whole_orders():
+    n = np.random.default_rng(5).integers(-30, 40, 60)
+    small, large = uniform(-7, 7), uniform(-70, 70, seed=6)
+    assert units(special.bessel_j, mpmath.besselj, n, small).max() < 32
+    assert units(special.bessel_j, mpmath.besselj, n, small, dtype="float32").max() < 1
+    found = np.asarray(special.bessel_j(n, large))
+    for value, order, x in zip(found, n, large):  # near the zeros beside the amplitude
+        expected = mpmath.besselj(int(order), mpf(float(x)))
+        scale = max(abs(expected), mpmath.sqrt(2 / (mpmath.pi * abs(x))))
+        assert abs(value - expected) < 12 * 2.0**-52 * scale
+
+
+def test_owens_t():
+    h, a = uniform(-6, 6, 30), uniform(-3, 3, 30, seed=7)
+
+    def exact(h, a):
+        def density(x):
+            return mpmath.exp(-h * h * (1 + x * x) / 2) / (1 + x * x)
+
+        return mpmath.quad(density, mpmath.linspace(0, a, 9)) / (2 * mpmath.pi)
+
+    assert units(owens_t_p.bind, exact, h, a).max() < 64
+    assert units(owens_t_p.bind, exact, h, a, dtype="float32").max() < 1
+
+
+def test_faddeeva_function():
+    """Below the real axis the error is that of exp(-z**2), 2 |z|**2 roundings of its argument."""
+    rng = np.random.default_rng(8)
+    z = (rng.normal(size=100) + 1j * rng.normal(size=100)) * rng.choice([0.01, 0.3, 1, 3], 100)
+    found = np.asarray(wofz_p.bind(Array(z)))
+    with mpmath.workdps(60):
+        for value, at in zip(found, z):
+            at = mpmath.mpc(complex(at))
+            expected = mpmath.exp(-at * at) * mpmath.erfc(-1j * at)
+            room = 16 + (4 * abs(at) ** 2 if at.imag < 0 else 0)
+            assert abs(mpmath.mpc(complex(value)) - expected) < room * 2.0**-52 * abs(expected)
