@@ -357,10 +357,18 @@ def _asin(x: Parts, narrow: bool) -> Parts:
     return Parts(real, asinh(imag))
 
 
+def _diagonal_angle(x: Parts, angle: Any) -> Any:
+    """`angle`, save where both parts are infinite: there that of a diagonal."""
+    diagonal = bitwise_and(_is(abs_(x.real), math.inf), _is(abs_(x.imag), math.inf))
+    right, left = (_number(k * math.pi / 4, x.real) for k in (1, 3))
+    return select(diagonal, select(_has_sign(x.real), left, right), angle)
+
+
 def _acos(x: Parts, narrow: bool) -> Parts:
     p, q = _roots(x, narrow)
     angle = atan2(p.real, q.real)
-    return Parts(add(angle, angle), asinh(sub(mul(q.real, p.imag), mul(q.imag, p.real))))
+    angle = _diagonal_angle(x, add(angle, angle))
+    return Parts(angle, asinh(sub(mul(q.real, p.imag), mul(q.imag, p.real))))
 
 
 def _acosh(x: Parts, narrow: bool) -> Parts:
@@ -368,7 +376,10 @@ def _acosh(x: Parts, narrow: bool) -> Parts:
     p = _sqrt(Parts(sub(x.real, one), x.imag), narrow)
     q = _sqrt(Parts(add(x.real, one), x.imag), narrow)
     angle = atan2(p.imag, q.real)
-    return Parts(asinh(add(mul(p.real, q.real), mul(p.imag, q.imag))), add(angle, angle))
+    angle = add(angle, angle)
+    size = _diagonal_angle(x, angle)
+    angle = select(_has_sign(x.imag), neg(abs_(size)), abs_(size))
+    return Parts(asinh(add(mul(p.real, q.real), mul(p.imag, q.imag))), angle)
 
 
 def _atanh(x: Parts, narrow: bool) -> Parts:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
+from rtfunc.compiler.classify import elementwise_cost
 from rtfunc.compiler.kernel import Affine, Kernel, Node, Store
 from rtfunc.compiler.schedule import Call, Program
 from rtfunc.core.graph import Equation, Variable
@@ -166,18 +167,26 @@ def _reads_first(kernel: Kernel, store: Store, loads: set[Node]) -> bool:
         reached = reached or other is store
     # What this pass has loaded is at hand for the rest of it, but not for the passes after it.
     again = [n for n in later if n.stage > stage]
-    return not loads & _needed(again) and loads & _needed(later) <= _needed(earlier)
+    at_hand = _needed(earlier, lambda n: n.stage < stage and _may_be_kept(n))
+    return not loads & _needed(again) and loads & _needed(later) <= at_hand
 
 
-def _needed(nodes: Iterable[Node]) -> set[Node]:
-    """The nodes that are computed at every point for the sake of some, themselves included."""
+def _may_be_kept(node: Node) -> bool:
+    """Whether a back end may keep what a pass computed for the next, which then loads nothing for it."""
+    return elementwise_cost.get(node.op, 0) >= elementwise_cost["div"]
+
+
+def _needed(nodes: Iterable[Node], known: Callable[[Node], bool] = lambda node: False) -> set[Node]:
+    """The nodes that are computed at every point for the sake of some, themselves included; for what is
+    `known`, nothing else is."""
     found: set[Node] = set()
     pending = list(nodes)
     while pending:
         node = pending.pop()
         if node not in found and node.full:
             found.add(node)
-            pending.extend(node.args)
+            if not known(node):
+                pending.extend(node.args)
     return found
 
 

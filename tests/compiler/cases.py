@@ -192,6 +192,9 @@ def _elementwise(primitive: Primitive) -> Iterator[Case]:
         for p in params[: 1 if chosen[0] != (17,) else None]:
             args = [values(s, dtype, i, special=True) for i, s in enumerate(chosen)]
             yield Case(primitive, p, _within(primitive, args), dtype.name)
+            if primitive.name == "select":
+                args[0] = values(chosen[0], dtypes.bool_)
+                yield Case(primitive, p, tuple(args), dtype.name)
     if primitive.name not in _slow:
         for shape, dtype in _spread([(LARGE,), (263, 311)], dtypes.everything):
             args = [values(shape, dtype, i) for i in range(count)]
@@ -309,7 +312,7 @@ def _views(primitive: Primitive) -> Iterator[Case]:
         for params in _view_params[primitive.name](shape):
             args = (x,)
             if primitive.name == "pad":
-                args = (x, np.asarray(x.reshape(-1)[:1].sum(), dtype) if x.size else x.sum())
+                args = (x, x.reshape(-1)[:1].reshape(()) if x.size else np.zeros((), dtype))
             yield Case(primitive, params, args, dtype.name, large=shape in large)
 
 
@@ -534,7 +537,74 @@ def _convert(primitive: Primitive) -> Iterator[Case]:
         yield Case(primitive, {"dtype": b, "weak_type": False}, (x,), a.name)
 
 
+def _windows(primitive: Primitive) -> Iterator[Case]:
+    # Shape, window, strides, padding, dilation of the operand and of the window.
+    places = [
+        ((65,), (16,), (1,), 0, 1, 1),
+        ((33,), (2,), (3,), 1, 1, 1),
+        ((63, 5), (1, 5), (1, 1), 0, 1, 1),
+        ((2, 9, 17, 16), (1, 2, 2, 1), (1, 2, 2, 1), 0, 1, 1),
+        ((2, 7, 9, 17), (1, 3, 3, 1), (1, 1, 1, 1), 1, 1, 1),
+        ((2, 3, 17, 33), (1, 1, 3, 3), (1, 1, 2, 2), 1, 1, 1),
+        ((1, 31), (1, 3), (1, 2), 2, 2, 1),
+        ((3, 34), (2, 3), (1, 2), 1, 1, 2),
+        ((0, 5), (1, 2), (1, 1), 0, 1, 1),
+    ]
+    large = [
+        ((LARGE,), (3,), (1,), 1, 1, 1),
+        ((2, 16, 56, 56), (1, 1, 2, 2), (1, 1, 2, 2), 0, 1, 1),
+    ]
+    large += [((2, 40, 40, 33), (1, 3, 3, 1), (1, 2, 2, 1), 1, 1, 1)]
+    for place, dtype in _spread([*places, *large], dtypes.everything):
+        shape, window, strides, pad, base, apart = place
+        params = {
+            "window_dimensions": window,
+            "window_strides": strides,
+            "padding": tuple((min(pad, w - 1), min(pad, w // 2)) for w in window),
+            "base_dilation": tuple(base if w > 1 else 1 for w in window),
+            "window_dilation": tuple(apart if w > 1 else 1 for w in window),
+        }
+        x = _distinct(shape, dtype) if "select" in primitive.name else values(shape, dtype)
+        if not primitive.name.startswith("select"):
+            yield Case(primitive, params, (x,), dtype.name, large=place in large)
+            continue
+        out = primitives["reduce_window_sum"].infer([Aval(shape, dtypes.float32)], params).shape
+        source = values(out if "scatter" in primitive.name else shape, dtype, 1)
+        for kind in ("max", "min"):
+            params = {"select": kind, **params}
+            yield Case(primitive, params, (source, x), dtype.name, large=place in large)
+
+
+def _distinct(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Numbers that differ, as far as the dtype has so many: which of them is the largest is no tie."""
+    order = np.random.default_rng(0).permutation(math.prod(shape)).reshape(shape)
+    return as_dtype(order / 7.0 - 20.0 if dtypes.is_inexact(dtype) else order, dtype)
+
+
+def _iota(primitive: Primitive) -> Iterator[Case]:
+    shapes = [*((n,) for n in SIZES), (3, 17), (33, 2), (0, 4), (2, 3, 65)]
+    for k, (shape, dtype) in enumerate(_spread([*shapes, (LARGE,), (300, 301)], dtypes.numeric)):
+        params = {"shape": shape, "dtype": dtype, "axis": k % len(shape)}
+        yield Case(primitive, params, (), dtype.name, large=math.prod(shape) > 10_000)
+
+
+def _threefry(primitive: Primitive) -> Iterator[Case]:
+    shapes = [*((n,) for n in SIZES), (), (3, 17), (LARGE,)]
+    for shape in shapes:
+        words = np.random.default_rng(0).integers(0, 2**32, (4, *shape), np.uint32)
+        for args in (words, (words[0], *words[1:3], words[3].reshape(-1)[:1].sum(dtype="uint32"))):
+            args = tuple(np.asarray(a) for a in args)
+            yield Case(primitive, {}, args, "uint32", large=shape == (LARGE,))
+
+
 _families: dict[str, Any] = {
+    **dict.fromkeys(
+        [f"reduce_window_{kind}" for kind in ("max", "min", "sum")]
+        + ["select_and_scatter_add", "select_and_gather_add"],
+        _windows,
+    ),
+    "iota": _iota,
+    "threefry2x32": _threefry,
     **dict.fromkeys(("reduce_sum", "reduce_prod", "reduce_max", "reduce_min"), _reduction),
     **dict.fromkeys(("reduce_and", "reduce_or"), _reduction),
     **dict.fromkeys(("argmax", "argmin"), _arg_reduction),

@@ -129,6 +129,23 @@ def test_rows_are_normalized_in_place():
     assert arena(lambda x: rnp.sort(softmax(rnp.sort(x))), X) == BYTES
 
 
+@pytest.mark.parametrize("shape", [(17,), (1024,), (3, 65)])
+def test_what_a_pass_has_kept_reads_no_operand_for_the_results_after_it(shape):
+    """The exponentials of a softmax wait in a row of their own for its division: the pass that divides
+    reads the operand for the other result alone, which must not come after the first is written."""
+
+    def f(x):
+        x = rnp.sort(x, axis=-1)
+        e = rnp.exp(x - rnp.max(x, axis=-1, keepdims=True))
+        moved = x - rnp.mean(x, axis=-1, keepdims=True)
+        deviation = rnp.sqrt(rnp.mean(rnp.square(moved), axis=-1, keepdims=True) + 1)
+        return e / rnp.sum(e, axis=-1, keepdims=True), moved / deviation
+
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    for found, expected in zip(rf.jit(f)(x), f(rnp.asarray(x)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_each_of_several_results_takes_the_place_of_one_operand():
     def f(x):
         a, b = rnp.sort(x), rnp.sort(x, axis=0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import platform
 import stat
 import subprocess
 import sys
@@ -227,3 +229,33 @@ def test_the_folder_of_an_account_without_home(monkeypatch):
     folder = cache.DiskCache()
     folder.put("key", b"content")
     assert folder.get("key") is None
+
+
+# --- Other processors
+
+
+def has_conversions_of_halves():
+    """Whether the compiler's runtime library, that of GCC 12 and later, converts float16."""
+    try:
+        ctypes.CDLL("libgcc_s.so.1").__getattr__("__extendhfsf2")
+    except (OSError, AttributeError):
+        return False
+    return platform.machine() in ("x86_64", "AMD64")
+
+
+@pytest.mark.skipif(not has_conversions_of_halves(), reason="needs a runtime library of x86-64")
+def test_processors_without_instructions_for_float16(tmp_path):
+    code = """
+    import dataclasses
+    import numpy as np, rtfunc as rf, rtfunc.numpy as rnp
+    from rtfunc.compiler.cpu import target
+
+    older = dict(cpu="nehalem", features="+sse4.2,+popcnt", vector_bytes=16)
+    target._host = dataclasses.replace(target.host(), **older)
+    x = np.linspace(-3, 60000, 37).astype("float16")
+    f = rf.jit(lambda x: (x / 2 + 1, x.astype(rnp.float64).astype(rnp.float16), rnp.sum(x / 99)))
+    found = [np.asarray(v) for v in f(rnp.asarray(x))]
+    expected = [x / np.float16(2) + np.float16(1), x, np.sum(x.astype("f4") / 99)]
+    print([np.allclose(a, b, rtol=2e-3) for a, b in zip(found, expected)])
+    """
+    assert run_python(code, RTFUNC_CACHE_DIR=str(tmp_path)) == "[True, True, True]"

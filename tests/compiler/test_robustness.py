@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -397,6 +398,37 @@ def test_ctrl_c_is_raised_when_the_call_returns():
     assert run_python(code) == "True"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="sends signals at short intervals")
+def test_interrupts_while_programs_compile(tmp_path):
+    code = """
+    import random, signal
+    import numpy as np, rtfunc as rf, rtfunc.numpy as rnp
+    from rtfunc.compiler import forks
+    x = np.random.default_rng(0).standard_normal((40, 40))
+    delays = random.Random(0)
+
+    def handle(number, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, handle)
+    interrupted = 0
+    for n in range(100):
+        f = rf.jit(lambda x: rnp.sum(rnp.sin(x + n) @ x) + rnp.sort(x.ravel())[n])
+        try:
+            signal.setitimer(signal.ITIMER_REAL, delays.uniform(0.0005, 0.05))
+            f(rnp.asarray(x))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            interrupted += 1
+        expected = np.sum(np.sin(x + n) @ x) + np.sort(x.ravel())[n]
+        assert abs(float(f(rnp.asarray(x))) - expected) < 1e-9
+    assert not forks._compilations.running
+    print(interrupted > 10)
+    """
+    assert run_python(code, RTFUNC_CACHE_DIR=str(tmp_path)) == "True"
+
+
 # --- Memory
 
 
@@ -569,6 +601,22 @@ def test_donated_memory_is_used_again():
     z = f(y)
     assert np.asarray(z).ctypes.data == address
     assert (np.asarray(z) == 8).all()
+
+
+def test_donated_memory_of_a_call_that_raises_is_gone():
+    """It may be overwritten by half."""
+
+    def host(v):
+        raise ZeroDivisionError("from the host")
+
+    f = rf.jit(
+        lambda x: (x * 2, rf.pure_callback(host, x[:3], rnp.cumsum(x)[:3])), donate_argnums=0
+    )
+    x = rf.jit(lambda: rnp.ones(1 << 18) * 3)()
+    with pytest.raises(ZeroDivisionError, match="from the host"):
+        f(x)
+    with pytest.raises(rf.errors.DonatedArrayError, match="donated to jit"):
+        x + 1
 
 
 def test_donated_memory_that_others_see_is_left_alone():

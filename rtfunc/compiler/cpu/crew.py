@@ -8,6 +8,7 @@ compiled while the rest of it is still printed. What comes out does not depend o
 from __future__ import annotations
 
 import collections
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -29,11 +30,13 @@ class Task(Generic[Result]):
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Do it."""
+        """Do it. What is no error of the task's, such as an interrupt by the user, is raised at once."""
         try:
             self._result = self._work()
         except BaseException as error:
             self._error = error
+            if not isinstance(error, Exception):
+                raise
 
     def result(self) -> Result:
         """What came out, once the crew has finished; raises what the task raised."""
@@ -85,7 +88,10 @@ class Crew:
             self._closed = True
             self._changed.notify_all()
         while self._threads:
-            self._threads.pop().join()
+            thread = self._threads.pop()
+            # An interrupt may come before a thread has started, which then finds the crew closed.
+            with contextlib.suppress(RuntimeError):
+                thread.join()
 
     def _next(self) -> Task[Any] | None:
         try:

@@ -6,6 +6,7 @@ first asks for it, or one of the process (the C library, say). Depends on the st
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 from collections.abc import Callable
@@ -69,7 +70,9 @@ def require(name: str) -> int:
 
 
 def _of_process(name: str) -> int | None:
-    try:  # the interpreter's library stands for all that the process has loaded
-        return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
-    except AttributeError:
-        return None
+    # The interpreter's library stands for all that the process has loaded. What processors without an
+    # instruction for it call, such as conversions of float16, is in the compiler's runtime library.
+    for library in (lambda: ctypes.pythonapi, lambda: ctypes.CDLL("libgcc_s.so.1")):
+        with contextlib.suppress(AttributeError, OSError):
+            return ctypes.cast(getattr(library(), name), ctypes.c_void_p).value
+    return None
