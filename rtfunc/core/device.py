@@ -197,6 +197,11 @@ def _scalar_on(device: Device, dtype: np.dtype, content: bytes) -> Any:
     return move_buffer(np.frombuffer(content, dtype).reshape(()), device)
 
 
+def is_current(device: Device) -> bool:
+    """Whether `device` is the GPU that CuPy allocates and computes on now, or the CPU."""
+    return device == cpu or import_cupy().cuda.runtime.getDevice() == device.id
+
+
 @contextlib.contextmanager
 def computing_on(device: Device) -> Iterator[ModuleType]:
     """What computes on `device`, for a `with` block: CuPy, allocating on that GPU, or NumPy."""
@@ -204,7 +209,7 @@ def computing_on(device: Device) -> Iterator[ModuleType]:
         yield np
         return
     cupy = import_cupy()
-    if cupy.cuda.runtime.getDevice() == device.id:
+    if is_current(device):
         yield cupy
         return
     with cupy.cuda.Device(device.id):

@@ -15,7 +15,7 @@ import pytest
 
 import rtfunc as rf
 import rtfunc.numpy as rnp
-from rtfunc import lax
+from rtfunc import lax, nn
 from rtfunc.compiler.cuda.executable import CudaExecutable
 from rtfunc.compiler.cuda.prelude import PRELUDE
 from rtfunc.compiler.cuda.replay import copying_source
@@ -78,6 +78,7 @@ PROGRAMS = {
     "products of all layouts": (lambda x, y: (x @ x.T, x.T @ x, x.T @ y.T, y @ x, x @ y, x[0] @ y, y @ x[:, 0], x[0] @ y[:, 0], x[:, :1] @ y[:1], x[:, 1:3] @ y[1:3]), [_uniform(5, 4), _uniform(4, 5)]),
     "products of batches": (lambda x, y: (x @ y, x.swapaxes(0, 1) @ y[:1], rnp.einsum("bij,bkj->bik", x, x), rnp.einsum("bij,jk->bik", x, y[0])), [_uniform(3, 3, 4), _uniform(3, 4, 6)]),
     "strided products": (lambda x: rnp.einsum("bhik,bhjk->bhij", x.reshape(2, 3, 4, 2).swapaxes(1, 2), x.reshape(2, 3, 4, 2).swapaxes(1, 2)), [_uniform(2, 3, 8)]),
+    "convolution": (rf.grad(lambda w, x: (nn.max_pool2d(nn.relu(nn.conv2d(x, w, padding=1)), 2) ** 2).sum()), [_uniform(4, 3, 3, 3), _uniform(2, 3, 6, 6)]),
     "complex": (lambda x: rnp.abs(rnp.exp(1j * x) + x) + rnp.fft.fft(x).real, [_uniform(6, 8)]),
     "random": (lambda x: rf.random.uniform(rf.random.key(x.astype(int)), (7, 5)), [np.float32(3)]),
     "sorted": (lambda x: rnp.sort(x + 1) * 2, [_uniform(6, 8)]),
