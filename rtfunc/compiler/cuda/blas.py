@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
+import pathlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -34,9 +35,7 @@ class Blas:
     def __init__(self, cupy: Any):
         self._cupy = cupy
         self._handle()  # loads the library
-        version = cupy.cuda.runtime.runtimeGetVersion() // 1000
-        windows = sys.platform == "win32"
-        library = ctypes.CDLL(f"cublas64_{version}.dll" if windows else f"libcublas.so.{version}")
+        library = _library(cupy.cuda.runtime.runtimeGetVersion() // 1000)
         self._set_stream = library.cublasSetStream_v2
         self._set_stream.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         self._set_workspace = library.cublasSetWorkspace_v2
@@ -119,6 +118,19 @@ class Blas:
         finally:
             self._state.recording = False
             _check(self._set_stream(handle, None))  # and its own workspace again
+
+
+def _library(version: int) -> ctypes.CDLL:
+    """The cuBLAS that this process has loaded, of a CUDA version."""
+    if sys.platform == "win32":
+        return ctypes.CDLL(f"cublas64_{version}.dll")
+    try:
+        return ctypes.CDLL(f"libcublas.so.{version}")
+    except OSError:  # loaded from a place where the loader does not look
+        for line in pathlib.Path("/proc/self/maps").read_text().splitlines():
+            if "libcublas.so" in line:
+                return ctypes.CDLL(line.split(maxsplit=5)[5])
+        raise
 
 
 def _typed(function: Any) -> Any:

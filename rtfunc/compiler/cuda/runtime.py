@@ -106,12 +106,12 @@ class CupyRuntime:
             run(inputs)  # afterwards the pool has all the memory that the recording asks for
             workspace = self.empty((_WORKSPACE,), np.dtype(np.uint8))
             stream.synchronize()
-            stream.begin_capture()
-            try:
-                with self._blas.workspace(workspace.data.ptr, _WORKSPACE):
+            with self._blas.workspace(workspace.data.ptr, _WORKSPACE):
+                stream.begin_capture()
+                try:
                     outputs = run(inputs)
-            finally:
-                graph = stream.end_capture()
+                finally:
+                    graph = stream.end_capture()
         stream.synchronize()
         return Recording(graph.launch, inputs, outputs, (graph, pool, stream, workspace))
 
