@@ -93,13 +93,14 @@ class Blas:
             strides = [s // x.itemsize for s in x.strides]
             step = joined_stride(x.shape[:-2], strides[:-2])
             if step is None or step < 0:
-                for i in range(len(out)):
-                    self._into(out[i], a[i], b[i])
+                for parts in zip(out, a, b):
+                    self._into(*parts)
                 return
             operand = as_operand(*strides[-2:], *x.shape[-2:], step, 0)
             if operand is None:
                 copies = (self._cupy.ascontiguousarray(x) for x in (a, b))
-                return self._into(out, *copies)
+                self._into(out, *copies)
+                return
             operands.append(operand)
         count = math.prod(out.shape[:-2])
         (m, n), terms = out.shape[-2:], a.shape[-1]

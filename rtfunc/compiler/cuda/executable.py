@@ -89,10 +89,7 @@ class CudaExecutable:
         else:
             with computing_on(self.device), use_trace(None):
                 outs = self._outputs(buffers)
-        return [
-            Array(_as_numbers(o, a), a.weak_type)
-            for o, a in zip(outs, self._outs)
-        ]
+        return [Array(_as_numbers(o, a), a.weak_type) for o, a in zip(outs, self._outs)]
 
     def _outputs(self, buffers: Sequence[Any]) -> list[Any]:
         if self._context.runtime is None:

@@ -68,7 +68,9 @@ def product_of(equation: Equation, views: Sequence[Affine | None]) -> Product | 
         own = (*batch[position], *contract[position])
         free = [a for a in range(len(shape)) if a not in own]
         layout = matrix_layout(shape, strides, free, contract[position])
-        step = joined_stride([shape[a] for a in batch[position]], [strides[a] for a in batch[position]])
+        step = joined_stride(
+            [shape[a] for a in batch[position]], [strides[a] for a in batch[position]]
+        )
         if layout is None or step is None:
             return None
         size = math.prod(shape[a] for a in free)

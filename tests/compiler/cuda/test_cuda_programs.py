@@ -16,9 +16,11 @@ import pytest
 import rtfunc as rf
 import rtfunc.numpy as rnp
 from rtfunc import lax, nn
+from rtfunc.compiler.classify import elementwise_cost
 from rtfunc.compiler.cuda.executable import CudaExecutable
 from rtfunc.compiler.cuda.prelude import PRELUDE
 from rtfunc.compiler.cuda.replay import copying_source
+from rtfunc.compiler.cuda.scalars import printers
 from rtfunc.core.array import Array
 from rtfunc.core.device import cpu
 from rtfunc.core.primitive import primitives
@@ -100,6 +102,10 @@ def _graph(function, args):
 
     graph, captured = trace_to_graph(flat, [a.aval for a in args])
     return graph, captured, [np.asarray(o) for o in flat(*args)]
+
+
+def test_every_elementwise_operation_has_a_printer():
+    assert set(elementwise_cost) <= set(printers)
 
 
 @needs_compiler
