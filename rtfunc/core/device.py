@@ -155,7 +155,7 @@ def computing_device(operation: str, buffers: Sequence[Any]) -> Device:
         if type(buffer) is np.ndarray:
             continue
         device = device_of(buffer)
-        if device == cpu or device == found:
+        if device in (cpu, found):
             continue
         if found != cpu:
             raise DeviceError(
@@ -171,7 +171,10 @@ def computing_device(operation: str, buffers: Sequence[Any]) -> Device:
 def buffers_on(
     device: Device, operation: str, buffers: Sequence[Any], unasked: bool = True
 ) -> list[Any]:
-    """`buffers`, those on the CPU copied to `device`, a GPU: if `unasked`, where `transfer_guard` lets them."""
+    """`buffers`, those on the CPU copied to `device`, a GPU.
+
+    Raises `DeviceError` where that happens `unasked` and `transfer_guard` forbids it.
+    """
     moved = []
     for buffer in buffers:
         if not isinstance(buffer, np.ndarray):
