@@ -53,11 +53,13 @@ def lower(
     graph: Graph,
     scratch_bytes: Callable[[Call], int] = lambda call: 0,
     donated: Collection[int] = (),
+    in_place: bool = True,
 ) -> Lowered:
     """Lower the outermost Graph: its inputs, constants and outputs have memory of their own.
 
     `scratch_bytes` says how much memory the back end needs for a call while it runs. `donated` are the
-    positions of inputs whose memory the outputs may take.
+    positions of inputs whose memory the outputs may take. Without `in_place` nothing that is computed is
+    written over what it is made of: for a back end whose steps write to memory of their own.
     """
     graph = optimize(graph)
     if has_complex(graph):
@@ -65,7 +67,7 @@ def lower(
 
         graph = optimize(complex_parts(graph))
     program = schedule(_prepared(split_loops(hoist_invariants(inline_calls(graph)))), absorbs)
-    lowered = _finish(program, scratch_bytes, [program.inputs[i] for i in donated])
+    lowered = _finish(program, scratch_bytes, [program.inputs[i] for i in donated], in_place)
     lowered.overlays = _overlays(lowered, donated)
     return lowered
 
@@ -90,7 +92,10 @@ def _prepared(graph: Graph) -> Graph:
 
 
 def _lower_inner(
-    graph: Graph, scratch_bytes: Callable[[Call], int], overwritable: Sequence[int]
+    graph: Graph,
+    scratch_bytes: Callable[[Call], int],
+    overwritable: Sequence[int],
+    in_place: bool,
 ) -> Lowered:
     graph = split_loops(hoist_invariants(inline_calls(graph)))
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
@@ -98,7 +103,7 @@ def _lower_inner(
     equations, outputs = copy_into(graph, inputs, call)
     fresh = Graph(inputs, tuple(equations), tuple(outputs))
     program = schedule(_prepared(fresh), absorbs)
-    return _finish(program, scratch_bytes, [program.inputs[i] for i in overwritable])
+    return _finish(program, scratch_bytes, [program.inputs[i] for i in overwritable], in_place)
 
 
 def _overwritable(equation: Equation, graph: Graph) -> range:
@@ -111,17 +116,21 @@ def _overwritable(equation: Equation, graph: Graph) -> range:
 
 
 def _finish(
-    program: Program, scratch_bytes: Callable[[Call], int], overwritable: Collection[Variable]
+    program: Program,
+    scratch_bytes: Callable[[Call], int],
+    overwritable: Collection[Variable],
+    in_place: bool,
 ) -> Lowered:
     inner: dict[Equation, list[Lowered]] = {}
     for step in program.steps:
         if isinstance(step, Call) and step.equation.primitive.name in control_flow:
             inner[step.equation] = [
-                _lower_inner(g, scratch_bytes, _overwritable(step.equation, g))
+                _lower_inner(g, scratch_bytes, _overwritable(step.equation, g), in_place)
                 for g in sub_graphs(step.equation)
             ]
-    order_readers(program, overwritable, inner)
-    share_buffers(program, inner)
+    if in_place:
+        order_readers(program, overwritable, inner)
+        share_buffers(program, inner)
     fixed = {*program.inputs, *program.constants, *(program.base(v) for v in program.outputs)}
 
     def workspace(call: Call) -> int:

@@ -96,7 +96,8 @@ class Blas:
                 for parts in zip(out, a, b):
                     self._into(*parts)
                 return
-            operand = as_operand(*strides[-2:], *x.shape[-2:], step, 0)
+            (row, column), (rows, columns) = strides[-2:], x.shape[-2:]
+            operand = as_operand(row, column, rows, columns, step, 0)
             if operand is None:
                 copies = (self._cupy.ascontiguousarray(x) for x in (a, b))
                 self._into(out, *copies)

@@ -57,7 +57,7 @@ class CudaExecutable:
         self._outs = graph.out_avals
         self._runtime = runtime
         start = time.perf_counter()
-        self._lowered = lower(graph)
+        self._lowered = lower(graph, in_place=False)
         lowered_at = time.perf_counter()
         self._context = shared = Context(device)
         self._plan = Plan(self._lowered, shared)

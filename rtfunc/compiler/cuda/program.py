@@ -13,9 +13,9 @@ from typing import Any
 
 from rtfunc.compiler.cuda.kernels import Functions, PrintedKernel, print_kernel
 from rtfunc.compiler.cuda.products import product_of
+from rtfunc.compiler.in_place import touched
 from rtfunc.compiler.kernel import Affine, Kernel
 from rtfunc.compiler.lowered import Lowered
-from rtfunc.compiler.memory import touched
 from rtfunc.compiler.schedule import Call
 from rtfunc.core import dtypes
 from rtfunc.core.aval import Aval
