@@ -8,7 +8,11 @@ compiles it anywhere; `RTFUNC_HOST` leaves out what a host compiler does not hav
 
 from __future__ import annotations
 
-PRELUDE = r"""
+from collections.abc import Sequence
+
+from rtfunc.ops.special.bessel import I0_FAR, I0_NEAR, I1_FAR, I1_NEAR
+
+_CODE = r"""
 typedef signed char int8;
 typedef unsigned char uint8;
 typedef unsigned short uint16;
@@ -128,4 +132,66 @@ __device__ inline uint32 threefry(uint32 k0, uint32 k1, uint32 x0, uint32 x1, in
   }
   return part ? x1 : x0;
 }
-""".lstrip()
+
+// log(x) - 1 / (2 x) - B2 / (2 x^2) - B4 / (4 x^4) - ..., from 10 on; below by the recurrence
+// digamma(x) = digamma(x + 1) - 1 / x, and for negative numbers by reflection.
+__device__ inline double digamma(double x) {
+  const double a = fabs(x), infinity = bits_as<double>(0x7FF0000000000000ULL);
+  if (a == 0.0) return -copysign(infinity, x);
+  double w = a, total = 0.0;
+  for (; w < 10.0; w += 1.0) total -= 1.0 / w;
+  const double z = 1.0 / (w * w);
+  double series = 1.0 / 12.0;
+  series = series * z - 691.0 / 32760.0;
+  series = series * z + 1.0 / 132.0;
+  series = series * z - 1.0 / 240.0;
+  series = series * z + 1.0 / 252.0;
+  series = series * z - 1.0 / 120.0;
+  series = series * z + 1.0 / 12.0;
+  const double value = w == infinity ? infinity : total + log(w) - 0.5 / w - series * z;
+  if (!(x < 0.0)) return value;
+  const double pi = 3.141592653589793;
+  if (a < 1e-8) return 1.0 / a - 0.5772156649015329 - a * (pi * pi / 6.0);
+  const double sine = sinpi(a);
+  if (sine == 0.0 || a == infinity) return infinity - infinity;
+  return value + 1.0 / a + pi * (cospi(a) / sine);
+}
+
+// Clenshaw's recurrence.
+__device__ inline double chebyshev(double x, const double* coefficients, int count) {
+  double above = 0.0, below = 0.0;
+  for (int i = 0; i + 1 < count; ++i) {
+    const double next = x * above - below + coefficients[i];
+    below = above;
+    above = next;
+  }
+  return 0.5 * x * above - below + coefficients[count - 1];
+}
+"""
+
+_BESSEL = """
+__device__ inline double bessel_i{order}e(double x) {{
+  const double near[] = {{{near}}};
+  const double far[] = {{{far}}};
+  const double size = fabs(x);
+  const double value = size > 8.0 ? chebyshev(32.0 / size - 2.0, far, {far_count}) / sqrt(size)
+                                  : {factor}chebyshev(0.5 * size - 2.0, near, {near_count});
+  return {result};
+}}
+"""
+
+
+def _bessel(order: int, near: Sequence[float], far: Sequence[float]) -> str:
+    """I0 or I1, scaled, by the expansions of the eager kernels."""
+    return _BESSEL.format(
+        order=order,
+        near=", ".join(map(repr, near)),
+        far=", ".join(map(repr, far)),
+        near_count=len(near),
+        far_count=len(far),
+        factor="size * " if order else "",
+        result="copysign(value, x)" if order else "value",
+    )
+
+
+PRELUDE = _CODE.lstrip() + _bessel(0, I0_NEAR, I0_FAR) + _bessel(1, I1_NEAR, I1_FAR)

@@ -209,6 +209,11 @@ def _maths(name: str) -> Printer:
     return lambda o: o.function(name)
 
 
+def _in_double(name: str) -> Printer:
+    """A function that is computed in double and rounded once, as the eager kernels do."""
+    return lambda o: f"({o.type}){name}((double){o.args[0]})"
+
+
 def _logistic(o: Operation) -> str:
     suffix = "" if o.type == "double" else "f"
     one = literal(1, o.dtype)
@@ -321,6 +326,7 @@ printers: dict[str, Printer] = {
             "acosh atanh cbrt erf erfc pow floor ceil trunc sqrt fma"
         ).split()
     },
+    **{n: _in_double(n) for n in ("lgamma", "digamma", "bessel_i0e", "bessel_i1e")},
     "round": _maths("rint"),
     "erf_inv": _maths("erfinv"),
 }

@@ -25,6 +25,7 @@ from rtfunc.core.array import Array
 from rtfunc.core.device import cpu
 from rtfunc.core.primitive import primitives
 from rtfunc.core.staging import trace_to_graph
+from rtfunc.scipy import special
 from tests.compiler.cuda.host_runtime import host_executables
 from tests.gpu.comparison import assert_close
 from tests.ops import walk
@@ -130,6 +131,16 @@ PROGRAMS = {
     "convolution": (
         rf.grad(lambda w, x: (nn.max_pool2d(nn.relu(nn.conv2d(x, w, padding=1)), 2) ** 2).sum()),
         [_uniform(4, 3, 3, 3), _uniform(2, 3, 6, 6)],
+    ),
+    "special functions": (
+        lambda x: (
+            special.gammaln(x),
+            special.digamma(x),
+            special.i0e(x * 9),
+            special.i1e(x * 9),
+            special.digamma(x * 10),
+        ),
+        [np.float64(_uniform(40))],
     ),
     "complex": (lambda x: rnp.abs(rnp.exp(1j * x) + x) + rnp.fft.fft(x).real, [_uniform(6, 8)]),
     "random": (lambda x: rf.random.uniform(rf.random.key(x.astype(int)), (7, 5)), [np.float32(3)]),
@@ -238,6 +249,7 @@ def test_nvcc_compiles_the_code(tmp_path):
         "softmax of long rows",
         "sums of long columns",
         "halves",
+        "special functions",
         "bytes",
     ]
     sources = []
