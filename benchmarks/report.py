@@ -185,8 +185,9 @@ def markdown(
     if on_gpu:
         lines += [
             "",
-            "Arrays lie on the GPU. All compute in float32: neither PyTorch nor JAX uses TF32 here. Calls are "
-            "made one after the other, and the last is waited for (each of those that take more than 1 ms).",
+            "Arrays lie on the GPU. All compute in float32: neither PyTorch nor JAX uses TF32 here. "
+            "Calls are made one after the other, and the last is waited for (each of those that take "
+            "more than 1 ms).",
         ]
     if plot:
         lines += ["", f"![The best peer's time divided by rtfunc's, by workload]({plot})"]

@@ -155,7 +155,7 @@ def computing_device(operation: str, buffers: Sequence[Any]) -> Device:
         if type(buffer) is np.ndarray:
             continue
         device = device_of(buffer)
-        if device == cpu or device == found:
+        if device in (cpu, found):
             continue
         if found != cpu:
             raise DeviceError(
@@ -171,7 +171,10 @@ def computing_device(operation: str, buffers: Sequence[Any]) -> Device:
 def buffers_on(
     device: Device, operation: str, buffers: Sequence[Any], unasked: bool = True
 ) -> list[Any]:
-    """`buffers`, those on the CPU copied to `device`, a GPU: if `unasked`, where `transfer_guard` lets them."""
+    """`buffers`, those on the CPU copied to `device`, a GPU.
+
+    Raises `DeviceError` where that happens `unasked` and `transfer_guard` forbids it.
+    """
     moved = []
     for buffer in buffers:
         if not isinstance(buffer, np.ndarray):
@@ -197,6 +200,11 @@ def _scalar_on(device: Device, dtype: np.dtype, content: bytes) -> Any:
     return move_buffer(np.frombuffer(content, dtype).reshape(()), device)
 
 
+def is_current(device: Device) -> bool:
+    """Whether `device` is the GPU that CuPy allocates and computes on now, or the CPU."""
+    return device == cpu or import_cupy().cuda.runtime.getDevice() == device.id
+
+
 @contextlib.contextmanager
 def computing_on(device: Device) -> Iterator[ModuleType]:
     """What computes on `device`, for a `with` block: CuPy, allocating on that GPU, or NumPy."""
@@ -204,7 +212,7 @@ def computing_on(device: Device) -> Iterator[ModuleType]:
         yield np
         return
     cupy = import_cupy()
-    if cupy.cuda.runtime.getDevice() == device.id:
+    if is_current(device):
         yield cupy
         return
     with cupy.cuda.Device(device.id):

@@ -19,10 +19,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from rtfunc.ops.sliding import Pads, dilated, meeting_slices
 
 #: Bytes of patches that are copied before they are multiplied: they should stay in the cache.
 _patch_bytes = 1 << 22
+#: On a GPU what counts is that there are few launches.
+_patch_bytes_on_gpu = 1 << 28
 #: Bytes of the result that the depthwise way works on at a time.
 _slab_bytes = 1 << 19
 
@@ -119,7 +123,8 @@ def _patches(xp: Any, view: Any, kernel: Any, result: Any, n_spatial: int, add: 
     """
     first_element = 3 + n_spatial
     nbytes = view.size * view.itemsize
-    if nbytes > _patch_bytes and math.prod(view.shape[first_element:]) > 1:
+    limit = _patch_bytes if xp is np else _patch_bytes_on_gpu
+    if nbytes > limit and math.prod(view.shape[first_element:]) > 1:
         axes = [a for a in (0, 1, 2, 3) if a < first_element and view.shape[a] > 1]
         if result.size * 16 > view.size and axes != [2]:
             # Pieces along the contracted axis would go over a large result again and again.
@@ -127,7 +132,7 @@ def _patches(xp: Any, view: Any, kernel: Any, result: Any, n_spatial: int, add: 
         axis = max(axes, key=lambda a: abs(view.strides[a]), default=None)
         if axis is not None:
             size = view.shape[axis]
-            step = max(1, size * _patch_bytes // nbytes)
+            step = max(1, size * limit // nbytes)
             for start in range(0, size, step):
                 cut = (slice(None),) * axis + (slice(start, start + step),)
                 _patches(

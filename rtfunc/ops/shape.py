@@ -221,7 +221,9 @@ def _broadcast_impl(xp: Any, x: Any, *, shape: tuple[int, ...], axes: tuple[int,
     aligned = [1] * len(shape)
     for n, a in zip(x.shape, axes):
         aligned[a] = n
-    return xp.broadcast_to(x.reshape(aligned), shape)
+    out = xp.broadcast_to(x.reshape(aligned), shape)
+    # Programs for a GPU read contiguous arrays: a filled one is laid out now, not at each call.
+    return out if xp is np or x.ndim else xp.ascontiguousarray(out)
 
 
 def _broadcast_transpose(ct: Any, x: Any, *, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:

@@ -1,8 +1,9 @@
 """`jit`: stage once per signature, compile, call.
 
 A call flattens its arguments, looks up the signature (structure, shapes, dtypes, static values) and runs
-the executable made for it and for the device that the arguments lie on. Under another transform the call becomes one `jit_call` equation, which is
-differentiated and batched as a Graph. Depends on `stage`, `core.execution`.
+the executable made for it and for the device that the arguments lie on. Under another transform the call
+becomes one `jit_call` equation, which is differentiated and batched as a Graph. Depends on `stage`,
+`core.execution`.
 """
 
 from __future__ import annotations

@@ -23,20 +23,66 @@ B = _generator.normal(size=(3, 4, 2))
 
 
 FUNCTIONS = {
-    "arithmetic": lambda x, y: (x + y, x - 2, 3 * x, x / y, x**2, x**y.astype(int), -x, x % 2, x // 2),
+    "arithmetic": lambda x, y: (
+        x + y,
+        x - 2,
+        3 * x,
+        x / y,
+        x**2,
+        x ** y.astype(int),
+        -x,
+        x % 2,
+        x // 2,
+    ),
     "comparison": lambda x, y: (x < y, x == y, rnp.isnan(x), (x > 0) & (y > 0), ~(x > 0)),
-    "elementary": lambda x, y: (rnp.exp(x), rnp.sin(x), rnp.tanh(x), rnp.log1p(x * x), rnp.arctan2(x, y)),
+    "elementary": lambda x, y: (
+        rnp.exp(x),
+        rnp.sin(x),
+        rnp.tanh(x),
+        rnp.log1p(x * x),
+        rnp.arctan2(x, y),
+    ),
     "rounding": lambda x, y: (rnp.floor(x), rnp.round(x, 1), rnp.trunc(y), rnp.sign(x)),
     "reductions": lambda x, y: (x.sum(), x.mean(0), x.var(1), rnp.prod(y, 1), x.max(), y.min(0)),
     "argreductions": lambda x, y: (x.argmax(), x.argmin(1), rnp.any(x > 0, 0), rnp.all(x > -9)),
     "norms": lambda x, y: (rnp.linalg.norm(x), rnp.linalg.norm(y, axis=1), rnp.median(x, 1)),
     "cumulative": lambda x, y: (rnp.cumsum(x, 0), rnp.cumprod(y, 1), rnp.diff(x), lax.cummax(x)),
-    "sorting": lambda x, y: (rnp.sort(x), rnp.argsort(y, 0), rnp.searchsorted(rnp.sort(x[0]), y[0])),
-    "selection": lambda x, y: (rnp.where(x > 0, x, y), rnp.clip(x, -1, 1), rnp.select([x > 1], [y])),
-    "joining": lambda x, y: (rnp.concatenate([x, y]), rnp.stack([x, y], 1), rnp.split(x, 3), rnp.tile(x, 2)),
-    "shapes": lambda x, y: (x.T, x.reshape(3, -1), rnp.roll(x, 2, 1), rnp.flip(x), rnp.pad(x, 1), x[None]),
-    "creation": lambda x, y: (x + rnp.arange(5), rnp.ones_like(x), x + rnp.zeros(5), x @ rnp.eye(5)),
-    "contraction": lambda x, y: (x @ y.T, rnp.einsum("ij,kj->ik", x, y), rnp.dot(x[0], y[0]), rnp.outer(x[0], y[1])),
+    "sorting": lambda x, y: (
+        rnp.sort(x),
+        rnp.argsort(y, 0),
+        rnp.searchsorted(rnp.sort(x[0]), y[0]),
+    ),
+    "selection": lambda x, y: (
+        rnp.where(x > 0, x, y),
+        rnp.clip(x, -1, 1),
+        rnp.select([x > 1], [y]),
+    ),
+    "joining": lambda x, y: (
+        rnp.concatenate([x, y]),
+        rnp.stack([x, y], 1),
+        rnp.split(x, 3),
+        rnp.tile(x, 2),
+    ),
+    "shapes": lambda x, y: (
+        x.T,
+        x.reshape(3, -1),
+        rnp.roll(x, 2, 1),
+        rnp.flip(x),
+        rnp.pad(x, 1),
+        x[None],
+    ),
+    "creation": lambda x, y: (
+        x + rnp.arange(5),
+        rnp.ones_like(x),
+        x + rnp.zeros(5),
+        x @ rnp.eye(5),
+    ),
+    "contraction": lambda x, y: (
+        x @ y.T,
+        rnp.einsum("ij,kj->ik", x, y),
+        rnp.dot(x[0], y[0]),
+        rnp.outer(x[0], y[1]),
+    ),
     "quantiles": lambda x, y: (rnp.quantile(x, 0.3), rnp.percentile(y, [10, 50], axis=0)),
     "histogram": lambda x, y: rnp.histogram(x, bins=4, range=(-2, 2))[0],
     "interpolation": lambda x, y: rnp.interp(x[0], rnp.arange(5.0), y[0]),
@@ -45,10 +91,13 @@ FUNCTIONS = {
     "meshes": lambda x, y: rnp.meshgrid(x[0], y[0]),
     "complex": lambda x, y: (rnp.abs(x + 1j * y), rnp.real(rnp.exp(1j * x)), rnp.angle(x + 1j * y)),
     "half": lambda x, y: (x.astype("float16") * y.astype("float16"), rnp.exp(x.astype("bfloat16"))),
-    "half_products": lambda x, y: (x.astype("bfloat16") @ y.T.astype("bfloat16"), x.astype("float16") @ y.T.astype("float16")),
+    "half_products": lambda x, y: (
+        x.astype("bfloat16") @ y.T.astype("bfloat16"),
+        x.astype("float16") @ y.T.astype("float16"),
+    ),
     "convolution": lambda x, y: rnp.convolve(x[0], y[0]),
     "NumPy's arrays follow": lambda x, y: (x + Y, rnp.where(X > 0, x, Y), x @ Y.T),
-}  # fmt: skip
+}
 
 INDICES = {
     "integer": lambda x: x[2],
@@ -60,22 +109,29 @@ INDICES = {
     "negative": lambda x: x[rnp.array([-1, -2])],
     "out of bounds": lambda x: x[rnp.array([7, -9])],
     "mixed": lambda x: x[rnp.array([1, 3]), 1:3],
-    "take": lambda x: (rnp.take(x, rnp.array([3, 1]), axis=0), rnp.take_along_axis(x, rnp.argsort(x), 1)),
+    "take": lambda x: (
+        rnp.take(x, rnp.array([3, 1]), axis=0),
+        rnp.take_along_axis(x, rnp.argsort(x), 1),
+    ),
     "set": lambda x: x.at[1].set(7.0),
     "add": lambda x: x.at[rnp.array([1, 1, 2])].add(1.0),
     "max": lambda x: x.at[rnp.array([1, 1, 2])].max(0.0),
     "multiply": lambda x: x.at[:, 2].multiply(3.0),
     "set many": lambda x: x.at[rnp.array([0, 3]), rnp.array([1, 2])].set(rnp.array([5.0, 6.0])),
     "get": lambda x: x.at[rnp.array([9])].get(mode="fill", fill_value=-1.0),
-}  # fmt: skip
+}
 
 LINALG = {
     "cholesky": lambda s, a, b: rnp.linalg.cholesky(s),
     "solve": lambda s, a, b: rnp.linalg.solve(a, b),
     "inv": lambda s, a, b: (rnp.linalg.inv(a), rnp.linalg.det(a), rnp.linalg.slogdet(a)),
     "eigvalsh": lambda s, a, b: rnp.linalg.eigvalsh(s),
-    "eigh": lambda s, a, b: (lambda w, v: (v * w[..., None, :]) @ v.swapaxes(1, 2))(*rnp.linalg.eigh(s)),
-    "svd": lambda s, a, b: (lambda u, w, v: (u * w[..., None, :]) @ v)(*rnp.linalg.svd(a, full_matrices=False)),
+    "eigh": lambda s, a, b: (lambda w, v: (v * w[..., None, :]) @ v.swapaxes(1, 2))(
+        *rnp.linalg.eigh(s)
+    ),
+    "svd": lambda s, a, b: (lambda u, w, v: (u * w[..., None, :]) @ v)(
+        *rnp.linalg.svd(a, full_matrices=False)
+    ),
     "singular values": lambda s, a, b: rnp.linalg.svd(a, compute_uv=False),
     "qr": lambda s, a, b: (lambda q, r: (q @ r, q.swapaxes(1, 2) @ q))(*rnp.linalg.qr(a)),
     "lstsq": lambda s, a, b: rnp.linalg.lstsq(a[0], b[0])[0],
@@ -83,10 +139,12 @@ LINALG = {
     "matrix_power": lambda s, a, b: rnp.linalg.matrix_power(a, 3),
     "expm": lambda s, a, b: scipy_linalg.expm(a[0] / 4),
     "lu": lambda s, a, b: scipy_linalg.lu(a[0]),
-    "solve_triangular": lambda s, a, b: scipy_linalg.solve_triangular(rnp.tril(a[0]), b[0], lower=True),
+    "solve_triangular": lambda s, a, b: scipy_linalg.solve_triangular(
+        rnp.tril(a[0]), b[0], lower=True
+    ),
     "cho_solve": lambda s, a, b: scipy_linalg.cho_solve(scipy_linalg.cho_factor(s[0]), b[0]),
     "eigvals": lambda s, a, b: rnp.sort(rnp.abs(rnp.linalg.eigvals(a)), axis=-1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -156,8 +214,12 @@ SPECIAL = {
     "information": lambda x: (special.entr(x), special.xlogy(x, x), special.logsumexp(x, axis=0)),
     "zeta": lambda x: (special.zeta(x + 2, 1.0), special.polygamma(1, x)),
     "integrals": lambda x: special.expi(x),
-    "densities": lambda x: (stats.norm.logpdf(x), stats.gamma.logpdf(x, 2.0), stats.beta.logpdf(x / 9, 2.0, 3.0)),
-}  # fmt: skip
+    "densities": lambda x: (
+        stats.norm.logpdf(x),
+        stats.gamma.logpdf(x, 2.0),
+        stats.beta.logpdf(x / 9, 2.0, 3.0),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", SPECIAL)
@@ -171,18 +233,26 @@ LAX = {
     "fori_loop": lambda x: lax.fori_loop(0, 5, lambda i, c: c * 0.9 + i, x),
     "while_loop": lambda x: lax.while_loop(lambda c: c.sum() < 100, lambda c: c + 1.0, x),
     "cond": lambda x: lax.cond(x.sum() > 0, rnp.sin, rnp.cos, x),
-    "switch": lambda x: lax.switch(x[0].argmax(), [rnp.sin, rnp.cos, rnp.tanh, rnp.exp, rnp.abs], x),
+    "switch": lambda x: lax.switch(
+        x[0].argmax(), [rnp.sin, rnp.cos, rnp.tanh, rnp.exp, rnp.abs], x
+    ),
     "map": lambda x: lax.map(lambda row: rnp.sort(row), x),
     "associative_scan": lambda x: lax.associative_scan(rnp.maximum, x),
-    "batched loop": lambda x: rf.vmap(lambda r: lax.while_loop(lambda c: c[0] < 9, lambda c: c + rnp.abs(r) + 1, r))(x),
-    "gradient of a scan": rf.grad(lambda x: lax.scan(lambda c, r: (rnp.tanh(c + r), c.sum()), x[0], x)[1].sum()),
+    "batched loop": lambda x: rf.vmap(
+        lambda r: lax.while_loop(lambda c: c[0] < 9, lambda c: c + rnp.abs(r) + 1, r)
+    )(x),
+    "gradient of a scan": rf.grad(
+        lambda x: lax.scan(lambda c, r: (rnp.tanh(c + r), c.sum()), x[0], x)[1].sum()
+    ),
     "gradient of a cond": rf.grad(lambda x: lax.cond(x.sum() > 0, rnp.sin, rnp.cos, x).sum()),
     "hessian": rf.hessian(lambda x: (rnp.sin(x[0]) * x[1]).sum()),
     "jacobian": rf.jacfwd(lambda x: rnp.tanh(x @ x.T)[0]),
     "per-example gradients": lambda x: rf.vmap(rf.grad(lambda r: (rnp.tanh(r) ** 3).sum()))(x),
     "checkpoint": rf.grad(lambda x: rf.checkpoint(lambda a: rnp.sin(a) ** 2)(x).sum()),
-    "callback": lambda x: rf.pure_callback(lambda a: np.sin(a), rf.ShapeDtypeStruct(x.shape, x.dtype), x),
-}  # fmt: skip
+    "callback": lambda x: rf.pure_callback(
+        lambda a: np.sin(a), rf.ShapeDtypeStruct(x.shape, x.dtype), x
+    ),
+}
 
 
 @pytest.mark.parametrize("name", LAX)

@@ -37,7 +37,7 @@ LAYERS = {
     "dropout": (nn.sequential(nn.dropout(0.5), nn.dense(3)), VECTORS),
     "activations": (nn.sequential(nn.gelu, nn.silu, nn.softplus, nn.elu, nn.softmax), VECTORS),
     "mixed precision": (nn.mixed_precision(nn.dense(5), nn.Policy(compute="bfloat16")), VECTORS),
-}  # fmt: skip
+}
 
 
 def _layer_gradient(layer, params, state, x, key):

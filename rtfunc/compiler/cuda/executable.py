@@ -25,10 +25,10 @@ from rtfunc.compiler.inspect import (
 from rtfunc.compiler.lowered import lower
 from rtfunc.core.array import Array
 from rtfunc.core.aval import Aval
-from rtfunc.core.device import Device, buffers_on, computing_on
+from rtfunc.core.device import Device, buffers_on, computing_on, is_current
 from rtfunc.core.errors import ArgumentError, at_user_line
 from rtfunc.core.graph import Graph
-from rtfunc.core.trace import use_trace
+from rtfunc.core.trace import context, use_trace
 
 #: A Program is recorded when it is called for this time: code that runs once is not worth it.
 _CALLS_BEFORE_REPLAY = 3
@@ -59,24 +59,24 @@ class CudaExecutable:
         start = time.perf_counter()
         self._lowered = lower(graph, in_place=False)
         lowered_at = time.perf_counter()
-        self._context = context = Context(device)
-        self._plan = Plan(self._lowered, context)
-        self.source = "\n".join([PRELUDE, *context.functions.sources])
+        self._context = shared = Context(device)
+        self._plan = Plan(self._lowered, shared)
+        self.source = "\n".join([PRELUDE, *shared.functions.sources])
         self._replay: Replay | None = None
         self._calls_to_replay = _CALLS_BEFORE_REPLAY if is_worthwhile(self._plan) else -1
         end = time.perf_counter()
-        steps, functions = len(self._lowered.program.steps), len(context.functions.sources)
+        steps, functions = len(self._lowered.program.steps), len(shared.functions.sources)
         self.stats = CudaStats(lowered_at - start, end - lowered_at, steps, functions)
 
     def _prepare(self) -> None:
         """Compile the functions, at the first call."""
-        context = self._context
+        shared = self._context
         runtime = self._runtime or CupyRuntime(self.device)
-        functions = context.functions
+        functions = shared.functions
         if functions.sources:
             names = [functions.name(i) for i in range(len(functions.sources))]
-            context.compiled = runtime.functions(self.source, names)
-        context.runtime = runtime
+            shared.compiled = runtime.functions(self.source, names)
+        shared.runtime = runtime
 
     def __call__(self, args: Sequence[Array]) -> list[Array]:
         """Run on Arrays of the Graph's input types."""
@@ -84,13 +84,17 @@ class CudaExecutable:
 
     def run(self, buffers: Sequence[Any]) -> list[Array]:
         """Run on the buffers of such Arrays; those on the CPU are copied to the GPU."""
-        with computing_on(self.device), use_trace(None):
-            if self._context.runtime is None:
-                self._prepare()
-            outs = self._outputs(buffers_on(self.device, "jit", buffers))
+        if context.trace is None and is_current(self.device):  # the quick way
+            outs = self._outputs(buffers)
+        else:
+            with computing_on(self.device), use_trace(None):
+                outs = self._outputs(buffers)
         return [Array(_as_numbers(o, a), a.weak_type) for o, a in zip(outs, self._outs)]
 
-    def _outputs(self, buffers: list[Any]) -> list[Any]:
+    def _outputs(self, buffers: Sequence[Any]) -> list[Any]:
+        if self._context.runtime is None:
+            self._prepare()
+        buffers = buffers_on(self.device, "jit", buffers)
         if self._replay is not None:
             outs = self._replay(self._plan.plain(buffers))
             if outs is not None:

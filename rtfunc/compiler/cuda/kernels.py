@@ -421,7 +421,7 @@ class _Printer:
             threads,
         )
         second = self._row_nodes(-1)
-        for node, dtype in partials:
+        for node, _ in partials:
             kind = node.params["kind"]
             unit = scalars.identity(kind, node.dtype)
             part = f"p{node.number}[chunk * ({self.index}){rows} + row]"

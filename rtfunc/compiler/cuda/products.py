@@ -68,7 +68,9 @@ def product_of(equation: Equation, views: Sequence[Affine | None]) -> Product | 
         own = (*batch[position], *contract[position])
         free = [a for a in range(len(shape)) if a not in own]
         layout = matrix_layout(shape, strides, free, contract[position])
-        step = _joined([shape[a] for a in batch[position]], [strides[a] for a in batch[position]])
+        step = joined_stride(
+            [shape[a] for a in batch[position]], [strides[a] for a in batch[position]]
+        )
         if layout is None or step is None:
             return None
         size = math.prod(shape[a] for a in free)
@@ -79,7 +81,7 @@ def product_of(equation: Equation, views: Sequence[Affine | None]) -> Product | 
             if position == 0
             else (along_terms, along_free, terms, size)
         )
-        operand = _operand(row, column, rows, columns, step, start)
+        operand = as_operand(row, column, rows, columns, step, start)
         if operand is None:
             return None
         sizes.append(size)
@@ -89,7 +91,7 @@ def product_of(equation: Equation, views: Sequence[Affine | None]) -> Product | 
     return Product(dtype, n, m, terms, count, rhs, lhs)
 
 
-def _joined(sizes: Sequence[int], strides: Sequence[int]) -> int | None:
+def joined_stride(sizes: Sequence[int], strides: Sequence[int]) -> int | None:
     """The one stride of several axes, or None where they do not lie as one."""
     kept = [(n, s) for n, s in zip(sizes, strides) if n != 1]
     if not kept:
@@ -100,7 +102,7 @@ def _joined(sizes: Sequence[int], strides: Sequence[int]) -> int | None:
     return kept[-1][1]
 
 
-def _operand(
+def as_operand(
     row: int, column: int, rows: int, columns: int, batch: int, start: int
 ) -> Operand | None:
     """A matrix of `rows` x `columns` with these strides; None where no stride is 1, or they overlap."""

@@ -17,13 +17,26 @@ from rtfunc.compiler.in_place import touched
 from rtfunc.compiler.kernel import Affine, Kernel
 from rtfunc.compiler.lowered import Lowered
 from rtfunc.compiler.schedule import Call
+from rtfunc.core import dtypes
 from rtfunc.core.aval import Aval
 from rtfunc.core.device import Device, buffers_on
 from rtfunc.core.graph import Equation, Variable
+from rtfunc.core.trace import context as tracing
 
 #: Buffers by slot; None where nothing lives.
 Slots = list[Any]
 Step = Callable[[Slots], None]
+
+
+#: Calls that CuPy computes by launches alone, of these dtypes, and about how many they are.
+_recordable = frozenset(
+    (
+        *("conv_general_dilated", "reduce_window_max", "reduce_window_min", "reduce_window_sum"),
+        *("select_and_scatter_add", "select_and_gather_add"),
+    )
+)
+_wide = (dtypes.float32, dtypes.float64)
+_LAUNCHES_OF_CALL = 4
 
 
 class Context:
@@ -211,9 +224,19 @@ class Plan:
         product = self._product(call)
         if product is not None:
             return product
-        self.is_pure = False  # CuPy may wait for the GPU, or copy from the host
         primitive, params = equation.primitive, equation.params
         reads, write = self._reads(call), self._writes(equation)
+        wide = all(v.aval.dtype in _wide for v in equation.inputs)
+        if primitive.name in _recordable and wide:
+            self.launches += _LAUNCHES_OF_CALL
+
+            def run_recordable(slots: Slots) -> None:
+                operands = [read(slots) for read in reads]
+                xp = context.runtime.recordable
+                write(slots, [tracing.quiet(primitive.impl, xp, *operands, **params)])
+
+            return run_recordable
+        self.is_pure = False  # CuPy may wait for the GPU, or copy from the host
 
         def run(slots: Slots) -> None:
             operands = [read(slots) for read in reads]

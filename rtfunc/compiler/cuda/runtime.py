@@ -7,18 +7,21 @@ Depends on CuPy, which is imported by whoever makes a `CupyRuntime`.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from rtfunc.compiler.cuda.blas import Blas, BlasError
 from rtfunc.compiler.cuda.products import Product
 from rtfunc.core.device import Device, import_cupy
 
 #: Results are those of IEEE arithmetic, operation by operation, as on the CPU: products and sums are not
 #: contracted, and no fast approximations are used.
 OPTIONS = ("--std=c++17", "--fmad=false")
+
+#: Bytes of scratch memory for the products of a recording: what cuBLAS takes for itself on Hopper.
+_WORKSPACE = 32 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,18 +38,25 @@ class Recording:
     kept: Any
 
 
+class _Recordable:
+    """CuPy, but for `matmul`."""
+
+    def __init__(self, cupy: Any, matmul: Callable[[Any, Any], Any]):
+        self._cupy, self.matmul = cupy, matmul
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cupy, name)
+
+
 class CupyRuntime:
     """Memory of CuPy's pool, functions compiled by NVRTC, the stream that is current at a call."""
 
     def __init__(self, device: Device):
         self.device = device
         self.xp: Any = import_cupy()
-        self._cublas: Any = importlib.import_module("cupy_backends.cuda.libs.cublas")
-        # BLAS reads its factors through pointers, from the host.
-        self._numbers = {4: np.array([1, 0], np.float32), 8: np.array([1, 0], np.float64)}
-        self._factors = {
-            size: (n.ctypes.data, n.ctypes.data + size) for size, n in self._numbers.items()
-        }
+        self._blas = Blas(self.xp)
+        #: CuPy with products that can be recorded.
+        self.recordable: Any = _Recordable(self.xp, self._blas.matmul)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """A contiguous array with whatever contents."""
@@ -59,19 +69,7 @@ class CupyRuntime:
 
     def product(self, product: Product, first: Any, second: Any, out: Any) -> None:
         """A matrix product by cuBLAS, in IEEE arithmetic: without TF32."""
-        p, size = product, product.dtype.itemsize
-        cublas = self._cublas
-        gemm = cublas.sgemmStridedBatched if size == 4 else cublas.dgemmStridedBatched
-        one, zero = self._factors[size]
-        gemm(
-            self.xp.cuda.device.get_cublas_handle(),
-            int(p.first.transposed),
-            int(p.second.transposed),
-            *(p.rows, p.columns, p.terms, one),
-            *(first.data.ptr + p.first.start * size, p.first.leading, p.first.batch),
-            *(second.data.ptr + p.second.start * size, p.second.leading, p.second.batch),
-            *(zero, out.data.ptr, p.rows, p.rows * p.columns, p.count),
-        )
+        self._blas.multiply(product, first.data.ptr, second.data.ptr, out.data.ptr)
 
     def stream(self) -> int:
         """The address of the current stream."""
@@ -86,6 +84,7 @@ class CupyRuntime:
         """
         cuda = self.xp.cuda
         refusals = (
+            BlasError,
             cuda.runtime.CUDARuntimeError,
             cuda.driver.CUDADriverError,
             cuda.memory.OutOfMemoryError,
@@ -105,14 +104,16 @@ class CupyRuntime:
         with cuda.using_allocator(pool.malloc), stream:
             inputs = [b.copy() for b in buffers]
             run(inputs)  # afterwards the pool has all the memory that the recording asks for
+            workspace = self.empty((_WORKSPACE,), np.dtype(np.uint8))
             stream.synchronize()
-            stream.begin_capture()
-            try:
-                outputs = run(inputs)
-            finally:
-                graph = stream.end_capture()
+            with self._blas.workspace(workspace.data.ptr, _WORKSPACE):
+                stream.begin_capture()
+                try:
+                    outputs = run(inputs)
+                finally:
+                    graph = stream.end_capture()
         stream.synchronize()
-        return Recording(graph.launch, inputs, outputs, (graph, pool, stream))
+        return Recording(graph.launch, inputs, outputs, (graph, pool, stream, workspace))
 
     def launch(
         self, function: Any, grid: tuple[int, ...], block: tuple[int, ...], arrays: Sequence[Any]

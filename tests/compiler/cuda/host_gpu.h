@@ -65,6 +65,8 @@ static int __popc(unsigned x) { return __builtin_popcount(x); }
 static int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 static int __clz(int x) { return x ? __builtin_clz((unsigned)x) : 32; }
 static int __clzll(long long x) { return x ? __builtin_clzll((unsigned long long)x) : 64; }
+static double sinpi(double x) { return sin(M_PI * fmod(x, 2.0)) * (fmod(x, 1.0) != 0); }
+static double cospi(double x) { return cos(M_PI * fmod(x, 2.0)); }
 static double erfinv(double y) {  // Newton's method from an approximation by S. Winitzki
   if (!(fabs(y) < 1)) return fabs(y) == 1 ? copysign(INFINITY, y) : NAN;
   const double l = log1p(-y * y), a = 2 / (M_PI * 0.147) + l / 2;

@@ -28,7 +28,7 @@ def _copy_all() -> None:
 class HostRuntime:
     """As `CupyRuntime`, for one program of a library that was compiled for several."""
 
-    xp = np
+    xp = recordable = np
 
     def __init__(self) -> None:
         self.library: Any = None

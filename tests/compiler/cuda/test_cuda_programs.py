@@ -15,14 +15,17 @@ import pytest
 
 import rtfunc as rf
 import rtfunc.numpy as rnp
-from rtfunc import lax
+from rtfunc import lax, nn
+from rtfunc.compiler.classify import elementwise_cost
 from rtfunc.compiler.cuda.executable import CudaExecutable
 from rtfunc.compiler.cuda.prelude import PRELUDE
 from rtfunc.compiler.cuda.replay import copying_source
+from rtfunc.compiler.cuda.scalars import printers
 from rtfunc.core.array import Array
 from rtfunc.core.device import cpu
 from rtfunc.core.primitive import primitives
 from rtfunc.core.staging import trace_to_graph
+from rtfunc.scipy import special
 from tests.compiler.cuda.host_runtime import host_executables
 from tests.gpu.comparison import assert_close
 from tests.ops import walk
@@ -50,7 +53,10 @@ def _layer_norm(x):
 
 #: Programs that take the printer through all its forms: rows of all lengths, columns, chunks, passes.
 PROGRAMS = {
-    "elementwise": (lambda x: rnp.tanh(x) * rf.lax.logistic(x) + rnp.exp(-x * x), [_uniform(70, 9)]),
+    "elementwise": (
+        lambda x: rnp.tanh(x) * rf.lax.logistic(x) + rnp.exp(-x * x),
+        [_uniform(70, 9)],
+    ),
     "transposed": (lambda x, y: x.T + y, [_uniform(7, 9), _uniform(9, 7)]),
     "broadcast": (lambda x, y: x[:, None, :] * y[None], [_uniform(3, 5), _uniform(4, 5)]),
     "many points": (lambda x: x * 2 + 1, [_uniform(1200, 1000)]),
@@ -65,32 +71,108 @@ PROGRAMS = {
     "sums of channels": (lambda x: (x.mean((0, 2, 3)), x.var((0, 2, 3))), [_uniform(8, 5, 16, 16)]),
     "softmax of columns": (lambda x: _softmax(x.T).T, [_uniform(21, 40)]),
     "sum beside its terms": (lambda x: (rnp.exp(x), rnp.exp(x).sum()), [_uniform(100, 99)]),
-    "reductions of flags": (lambda x: ((x > 1).any(1), (x > -1).all(0), (x > 0).any()), [_uniform(40, 300)]),
+    "reductions of flags": (
+        lambda x: ((x > 1).any(1), (x > -1).all(0), (x > 0).any()),
+        [_uniform(40, 300)],
+    ),
     "extrema": (lambda x: (x.max(), x.min(1), x.prod(1)), [_uniform(9, 2000)]),
-    "not a number": (lambda x: (x.max(), x.max(0), x.max(1)), [np.where(_uniform(40, 300) > 1.9, np.nan, 1).astype("float32")]),
-    "halves": (lambda x: (_softmax(x), x.sum(), x.astype("bfloat16") * 3), [_uniform(50, 30).astype("float16")]),
-    "bytes": (lambda x: (x.sum(1), x.max(), x.min(0)), [_generator.integers(-9, 9, (40, 50)).astype("int8")]),
-    "wide integers": (lambda x: (x.sum(), x.max(1)), [_generator.integers(-(2**40), 2**40, (40, 5000))]),
+    "not a number": (
+        lambda x: (x.max(), x.max(0), x.max(1)),
+        [np.where(_uniform(40, 300) > 1.9, np.nan, 1).astype("float32")],
+    ),
+    "halves": (
+        lambda x: (_softmax(x), x.sum(), x.astype("bfloat16") * 3),
+        [_uniform(50, 30).astype("float16")],
+    ),
+    "bytes": (
+        lambda x: (x.sum(1), x.max(), x.min(0)),
+        [_generator.integers(-9, 9, (40, 50)).astype("int8")],
+    ),
+    "wide integers": (
+        lambda x: (x.sum(), x.max(1)),
+        [_generator.integers(-(2**40), 2**40, (40, 5000))],
+    ),
     "gathered": (lambda x, i: x[i] * 2, [_uniform(30, 5), _generator.integers(-30, 30, (7,))]),
     "joined": (lambda x, y: rnp.concatenate([x * 2, y.T, x[:2]]), [_uniform(5, 4), _uniform(4, 6)]),
     "shapes": (lambda x: (x.reshape(4, 10).sum(1) + 1).reshape(2, 2), [_uniform(8, 5)]),
     "products": (lambda x, y: rnp.tanh(x @ y.T + 1) @ y, [_uniform(8, 5), _uniform(9, 5)]),
-    "products of all layouts": (lambda x, y: (x @ x.T, x.T @ x, x.T @ y.T, y @ x, x @ y, x[0] @ y, y @ x[:, 0], x[0] @ y[:, 0], x[:, :1] @ y[:1], x[:, 1:3] @ y[1:3]), [_uniform(5, 4), _uniform(4, 5)]),
-    "products of batches": (lambda x, y: (x @ y, x.swapaxes(0, 1) @ y[:1], rnp.einsum("bij,bkj->bik", x, x), rnp.einsum("bij,jk->bik", x, y[0])), [_uniform(3, 3, 4), _uniform(3, 4, 6)]),
-    "strided products": (lambda x: rnp.einsum("bhik,bhjk->bhij", x.reshape(2, 3, 4, 2).swapaxes(1, 2), x.reshape(2, 3, 4, 2).swapaxes(1, 2)), [_uniform(2, 3, 8)]),
+    "products of all layouts": (
+        lambda x, y: (
+            x @ x.T,
+            x.T @ x,
+            x.T @ y.T,
+            y @ x,
+            x @ y,
+            x[0] @ y,
+            y @ x[:, 0],
+            x[0] @ y[:, 0],
+            x[:, :1] @ y[:1],
+            x[:, 1:3] @ y[1:3],
+        ),
+        [_uniform(5, 4), _uniform(4, 5)],
+    ),
+    "products of batches": (
+        lambda x, y: (
+            x @ y,
+            x.swapaxes(0, 1) @ y[:1],
+            rnp.einsum("bij,bkj->bik", x, x),
+            rnp.einsum("bij,jk->bik", x, y[0]),
+        ),
+        [_uniform(3, 3, 4), _uniform(3, 4, 6)],
+    ),
+    "strided products": (
+        lambda x: rnp.einsum(
+            "bhik,bhjk->bhij",
+            x.reshape(2, 3, 4, 2).swapaxes(1, 2),
+            x.reshape(2, 3, 4, 2).swapaxes(1, 2),
+        ),
+        [_uniform(2, 3, 8)],
+    ),
+    "convolution": (
+        rf.grad(lambda w, x: (nn.max_pool2d(nn.relu(nn.conv2d(x, w, padding=1)), 2) ** 2).sum()),
+        [_uniform(4, 3, 3, 3), _uniform(2, 3, 6, 6)],
+    ),
+    "special functions": (
+        lambda x: (
+            special.gammaln(x),
+            special.digamma(x),
+            special.i0e(x * 9),
+            special.i1e(x * 9),
+            special.digamma(x * 10),
+        ),
+        [np.float64(_uniform(40))],
+    ),
     "complex": (lambda x: rnp.abs(rnp.exp(1j * x) + x) + rnp.fft.fft(x).real, [_uniform(6, 8)]),
     "random": (lambda x: rf.random.uniform(rf.random.key(x.astype(int)), (7, 5)), [np.float32(3)]),
     "sorted": (lambda x: rnp.sort(x + 1) * 2, [_uniform(6, 8)]),
     "updated": (lambda x: (x * 2).at[1].add(3.0).at[0].set(x[2]), [_uniform(6, 8)]),
-    "scan": (lambda x: lax.scan(lambda c, r: (c * 0.5 + r, (rnp.sin(c), c.sum())), x[0], x), [_uniform(6, 8)]),
-    "reversed scan": (lambda x: lax.scan(lambda c, r: (c + r, c), x[0], x, reverse=True), [_uniform(6, 8)]),
-    "while": (lambda x: lax.while_loop(lambda c: c[0].sum() < 99, lambda c: (c[0] + 1, c[1] * 2), (x, x)), [_uniform(3, 4)]),
+    "scan": (
+        lambda x: lax.scan(lambda c, r: (c * 0.5 + r, (rnp.sin(c), c.sum())), x[0], x),
+        [_uniform(6, 8)],
+    ),
+    "reversed scan": (
+        lambda x: lax.scan(lambda c, r: (c + r, c), x[0], x, reverse=True),
+        [_uniform(6, 8)],
+    ),
+    "while": (
+        lambda x: lax.while_loop(lambda c: c[0].sum() < 99, lambda c: (c[0] + 1, c[1] * 2), (x, x)),
+        [_uniform(3, 4)],
+    ),
     "cond": (lambda x: lax.cond(x.sum() > 0, rnp.sin, lambda a: a @ a.T @ a, x), [_uniform(3, 4)]),
-    "gradient of an attention": (rf.grad(lambda x: (_softmax(x @ x.T / 3) @ _layer_norm(x)).sum()), [_uniform(17, 40)]),
-    "gradient of a scan": (rf.grad(lambda x: lax.scan(lambda c, r: (rnp.tanh(c + r), c.sum()), x[0], x)[1].sum()), [_uniform(6, 8)]),
-    "outputs that are inputs": (lambda x: (x, x, x.T, x.reshape(-1), rnp.zeros(3)), [_uniform(3, 4)]),
+    "gradient of an attention": (
+        rf.grad(lambda x: (_softmax(x @ x.T / 3) @ _layer_norm(x)).sum()),
+        [_uniform(17, 40)],
+    ),
+    "gradient of a scan": (
+        rf.grad(lambda x: lax.scan(lambda c, r: (rnp.tanh(c + r), c.sum()), x[0], x)[1].sum()),
+        [_uniform(6, 8)],
+    ),
+    "outputs that are inputs": (
+        lambda x: (x, x, x.T, x.reshape(-1), rnp.zeros(3)),
+        [_uniform(3, 4)],
+    ),
     "nothing": (lambda x: (x[:0] + 1, x[:0].sum(0)), [_uniform(3, 4)]),
-}  # fmt: skip
+}
 
 
 def _graph(function, args):
@@ -99,6 +181,10 @@ def _graph(function, args):
 
     graph, captured = trace_to_graph(flat, [a.aval for a in args])
     return graph, captured, [np.asarray(o) for o in flat(*args)]
+
+
+def test_every_elementwise_operation_has_a_printer():
+    assert set(elementwise_cost) <= set(printers)
 
 
 @needs_compiler
@@ -163,6 +249,7 @@ def test_nvcc_compiles_the_code(tmp_path):
         "softmax of long rows",
         "sums of long columns",
         "halves",
+        "special functions",
         "bytes",
     ]
     sources = []
