@@ -45,7 +45,7 @@ _one_by_one = frozenset(("cumlogsumexp", "reduce_prod"))
 COMPLEX_ULPS = {"pow": 128, "log1p": 512, "logistic": 128}
 #: Which zero comes out of two of different signs differs among NumPy's own loops.
 _either_zero = frozenset(("max", "min"))
-#: Sums of numbers and logarithms, which cancel where the result is small: for lgamma and digamma that is beside
+#: Sums of numbers and logarithms, which cancel where the result is small: lgamma and digamma do that beside
 #: their zeros on the negative axis.
 _cancelling = frozenset(("digamma", "lgamma", "logaddexp"))
 

@@ -33,7 +33,7 @@ REAL = {"complex64": np.float32, "complex128": np.float64}
 # NumPy's complex64 functions are off by up to 26 ulp (powers), its complex128 ones by 37.
 TOLERANCE = {"complex64": 4e-6, "complex128": 1e-14}
 #: What has no form in parts, and runs on complex numbers between `complex`, `real` and `imag`.
-WHOLE = {"cumprod", "linear_recurrence", "complex", "real", "imag", "fft", *linalg.SAMPLES}
+WHOLE = {"cumprod", "linear_recurrence", "complex", "real", "imag", "fft", "wofz", *linalg.SAMPLES}
 
 
 def staged(function, *arrays):
