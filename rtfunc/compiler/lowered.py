@@ -102,9 +102,7 @@ def _prepared(graph: Graph) -> Graph:
     return canonical(join_pads(optimize(without_markers(graph))))
 
 
-def _lower_inner(
-    graph: Graph, options: _Options, overwritable: Sequence[int]
-) -> Lowered:
+def _lower_inner(graph: Graph, options: _Options, overwritable: Sequence[int]) -> Lowered:
     graph = split_loops(hoist_invariants(inline_calls(graph)))
     inputs = tuple(Variable(v.aval) for v in graph.inputs)
     call = Equation(None, (), {}, ())  # type: ignore[arg-type]
@@ -123,9 +121,7 @@ def _overwritable(equation: Equation, graph: Graph) -> range:
     )
 
 
-def _finish(
-    program: Program, options: _Options, overwritable: Collection[Variable]
-) -> Lowered:
+def _finish(program: Program, options: _Options, overwritable: Collection[Variable]) -> Lowered:
     inner: dict[Equation, list[Lowered]] = {}
     for step in program.steps:
         if isinstance(step, Call) and step.equation.primitive.name in control_flow:
