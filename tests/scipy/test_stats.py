@@ -27,8 +27,12 @@ CONTINUOUS = {
     "chi2": (X, (3.5, 0.1, 1.5)),
     "beta": (INSIDE, (1.7, 0.6, -0.1, 1.3)),
     "t": (X, (3.5, 0.1, 1.5)),
+    "logistic": (X, (0.5, 1.5)),
+    "gumbel_r": (X, (0.5, 1.5)),
+    "gumbel_l": (X, (0.5, 1.5)),
+    "pareto": (X + 2, (1.7, 0.1, 1.5)),
 }
-DISCRETE = {"poisson": (1.7,), "bernoulli": (0.3,), "binom": (5.0, 0.3)}
+DISCRETE = {"poisson": (1.7,), "bernoulli": (0.3,), "binom": (5.0, 0.3), "nbinom": (3.0, 0.6)}
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
@@ -147,3 +151,37 @@ def test_multivariate_normal_against_scipy():
     np.testing.assert_allclose(
         stats.multivariate_normal.logpdf(x, MEAN, COV), oracle.logpdf(x, MEAN, COV), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("name", ["logistic", "gumbel_r", "gumbel_l", "pareto"])
+def test_tails_and_quantiles_belong_to_the_distribution_function(name):
+    module = getattr(stats, name)
+    x, parameters = CONTINUOUS[name]
+    below, above = (np.asarray(f(x, *parameters)) for f in (module.cdf, module.sf))
+    np.testing.assert_allclose(below + above, 1, rtol=1e-14)
+    np.testing.assert_allclose(module.logcdf(x, *parameters), np.log(below), rtol=1e-12)
+    np.testing.assert_allclose(module.logsf(x, *parameters), np.log(above), rtol=1e-12)
+    np.testing.assert_allclose(module.ppf(below, *parameters), x, rtol=1e-12)
+    if hasattr(module, "isf"):
+        np.testing.assert_allclose(module.isf(above, *parameters), x, rtol=1e-12)
+
+
+def test_geometric_distribution():
+    k = np.arange(1.0, 60.0)
+    assert float(np.sum(np.asarray(stats.geom.pmf(k, np.float64(0.3))))) == pytest.approx(1.0)
+    assert float(stats.geom.logpmf(0, 0.3)) == float(stats.geom.logpmf(1.5, 0.3)) == -math.inf
+    check_grads(lambda p: stats.geom.logpmf(k[:3], p), (np.float64(0.3),), order=1)
+
+
+@pytest.mark.oracle
+def test_further_distributions_are_scipys():
+    scipy = pytest.importorskip("scipy.stats")
+    for name in ("logistic", "gumbel_r", "gumbel_l", "pareto"):
+        x, parameters = CONTINUOUS[name]
+        for method in ("logpdf", "cdf", "sf"):
+            found = getattr(getattr(stats, name), method)(x, *parameters)
+            expected = getattr(getattr(scipy, name), method)(x, *parameters)
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(stats.geom.pmf(K, 0.3), scipy.geom.pmf(K, 0.3), rtol=1e-6)
+    found = stats.nbinom.pmf(K, np.float64(3), 0.6)
+    np.testing.assert_allclose(found, scipy.nbinom.pmf(K, 3, 0.6), rtol=1e-12)

@@ -12,10 +12,16 @@ from rtfunc.scipy.stats import chi2 as chi2
 from rtfunc.scipy.stats import dirichlet as dirichlet
 from rtfunc.scipy.stats import expon as expon
 from rtfunc.scipy.stats import gamma as gamma
+from rtfunc.scipy.stats import geom as geom
+from rtfunc.scipy.stats import gumbel_l as gumbel_l
+from rtfunc.scipy.stats import gumbel_r as gumbel_r
 from rtfunc.scipy.stats import laplace as laplace
+from rtfunc.scipy.stats import logistic as logistic
 from rtfunc.scipy.stats import multinomial as multinomial
 from rtfunc.scipy.stats import multivariate_normal as multivariate_normal
+from rtfunc.scipy.stats import nbinom as nbinom
 from rtfunc.scipy.stats import norm as norm
+from rtfunc.scipy.stats import pareto as pareto
 from rtfunc.scipy.stats import poisson as poisson
 from rtfunc.scipy.stats import t as t
 from rtfunc.scipy.stats import uniform as uniform
