@@ -73,11 +73,12 @@ def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Array:
 
 
 def _fill_unknown(old: tuple[int, ...], shape: Any) -> tuple[int, ...]:
+    sizes: Any = shape
     try:
-        sizes: Any = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
         unknown = [i for i, n in enumerate(sizes) if operator.index(n) == -1]
     except TypeError:
-        return as_shape(shape)  # which says what a shape is
+        return as_shape(sizes)  # which says what a shape is
     if len(unknown) > 1:
         raise ShapeError(at_user_line(f"reshape: only one size may be -1, but got {sizes}."))
     if unknown:
