@@ -6,20 +6,21 @@ Depends on `kernel`.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from rtfunc.compiler.kernel import Affine, Kernel, Node, Store
 
 
-def collapse(kernel: Kernel, barrier: int = 0) -> Kernel:
+def collapse(kernel: Kernel, barriers: Collection[int] = ()) -> Kernel:
     """The same Kernel with neighbouring axes joined where every access steps through them as one.
 
-    Axes before `barrier` are not joined with those from there on.
+    Axes before a barrier are not joined with those from there on.
     """
     offsets = [n.params["offset"] for n in kernel.nodes if n.op in ("load", "index")]
     offsets += [s.offset for s in kernel.stores]
     groups: list[list[int]] = []
     for axis, n in enumerate(kernel.domain):
-        if groups and axis != barrier:
+        if groups and axis not in barriers:
             last = groups[-1][-1]
             if kernel.reduced[last] == kernel.reduced[axis] and all(
                 o.coefficients[last] == o.coefficients[axis] * n for o in offsets

@@ -150,3 +150,93 @@ def test_threads_change_nothing(count):
         assert np.asarray(f(*args)).tobytes() == expected
     finally:
         rf.config.num_threads = before
+
+
+CONVOLUTIONS = {
+    "plain": ((2, 3, 16, 16), (20, 3, 3, 3), {}),
+    "padded": ((2, 3, 17, 13), (33, 3, 3, 3), {"padding": "SAME"}),
+    "strided": ((3, 8, 19, 21), (16, 8, 3, 3), {"stride": 2, "padding": ((1, 1), (1, 1))}),
+    "dilated": ((1, 4, 20, 20), (17, 4, 3, 3), {"rhs_dilation": (2, 2)}),
+    "transposed": (
+        (2, 5, 7, 9),
+        (18, 5, 3, 3),
+        {"lhs_dilation": (2, 3), "padding": ((1, 2), (2, 1))},
+    ),
+    "far apart": (
+        (2, 5, 7, 9),
+        (18, 5, 2, 2),
+        {"lhs_dilation": (4, 4), "padding": ((1, 1), (1, 1))},
+    ),
+    "one by one": ((4, 30, 8, 8), (40, 30, 1, 1), {}),
+    "few channels": ((2, 2, 40, 40), (3, 2, 5, 5), {}),
+    "grouped": ((2, 8, 12, 12), (32, 4, 3, 3), {"feature_group_count": 2}),
+    "depthwise": ((2, 32, 12, 12), (32, 1, 3, 3), {"feature_group_count": 32}),
+    "long sums": ((1, 600, 4, 9), (16, 600, 3, 3), {"padding": "SAME"}),
+    "large": ((8, 16, 64, 64), (24, 16, 3, 3), {"padding": "SAME"}),
+}
+
+
+def convolution(x, w, stride=1, padding="VALID", **options):
+    return lax.conv_general_dilated(x, w, (stride, stride), padding, **options)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_convolutions(name, dtype):
+    shape, kernel, options = CONVOLUTIONS[name]
+    x, w, b = (array(*s, dtype=dtype) for s in (shape, kernel, (kernel[0], 1, 1)))
+    residual = array(*convolution(x, w, **options).shape, dtype=dtype)
+
+    def f(x, w, b, residual):
+        y = convolution(x, w, **options)
+        return nn.relu(y + b) * residual, y > 0
+
+    assert epilogues(f, x, w, b, residual)[0] == 1
+    rtol = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 2e-2}[dtype]
+    with use_backend("reference"):
+        expected = f(x, w, b, residual)
+    found = rf.jit(f)(x, w, b, residual)
+    want = np.asarray(expected[0], "float64")
+    np.testing.assert_allclose(
+        np.asarray(found[0], "float64"), want, rtol=0, atol=rtol * np.abs(want).max()
+    )
+    if dtype == "float64":
+        np.testing.assert_array_equal(found[1], expected[1])
+
+
+@pytest.mark.parametrize("spec", [("NHWC", "HWIO", "NHWC"), ("NCHW", "OIHW", "NHWC")])
+def test_layouts_of_convolutions(spec):
+    sizes = {"N": 3, "C": 5, "H": 11, "W": 12, "O": 48, "I": 5}
+    x = array(*(sizes[c] for c in spec[0]))
+    w = array(*({**sizes, "H": 3, "W": 3}[c] for c in spec[1]))
+
+    def f(x, w, b):
+        y = lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=spec)
+        return rnp.tanh(y + b)
+
+    check(f, x, w, array(48))
+
+
+def test_depthwise_convolutions_of_contiguous_channels():
+    def f(x, w, b):
+        y = lax.conv_general_dilated(
+            x,
+            w,
+            (1, 1),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=40,
+        )
+        return rnp.tanh(y + b)
+
+    x, w, b = array(2, 9, 9, 40), array(3, 3, 1, 40), array(40)
+    with use_backend("reference"):
+        expected = f(x, w, b)
+    np.testing.assert_allclose(rf.jit(f)(x, w, b), expected, rtol=1e-11, atol=1e-12)
+
+
+def test_convolutions_of_one_and_three_dimensions():
+    one = lambda x, w: rnp.sin(lax.conv_general_dilated(x, w, (1,), "SAME"))  # noqa: E731
+    check(one, array(3, 4, 50), array(20, 4, 5))
+    three = lambda x, w: rnp.sin(lax.conv_general_dilated(x, w, (1, 2, 1), "SAME"))  # noqa: E731
+    check(three, array(2, 4, 6, 7, 9), array(20, 4, 3, 3, 3))

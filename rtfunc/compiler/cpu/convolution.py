@@ -49,6 +49,7 @@ def emit_convolution(
     spec: ConvolutionSpec,
     *,
     epilogue: Epilogue | None = None,
+    then: str | None = None,
     workers: int = MAX_THREADS,
 ) -> Emitted:
     """Define a convolution as a function `name` of `module`.
@@ -58,6 +59,9 @@ def emit_convolution(
         name: free in the module.
         spec: what to compute.
         epilogue: applied to every result before it is stored.
+        then: name of a function `void(ptr frame, ptr bounds)` of the module, called for each block of the
+            result that is complete; `bounds` has two numbers for each of the plan's `result_axes`, where
+            the block begins and where it ends. The convolution then takes `frame` as its last argument.
         workers: the most threads that a call will run on; scratch memory is for so many.
 
     Results do not depend on the number of threads.
@@ -70,7 +74,7 @@ def emit_convolution(
         function, code = new_function(module, name, [pointer] * 4)
         code.b.ret_void()
         return Emitted(function, 0)
-    return _Convolution(module, name, ConvolutionPlan(spec), epilogue, workers).emit()
+    return _Convolution(module, name, ConvolutionPlan(spec), epilogue, then, workers).emit()
 
 
 def _rounded(n: int) -> int:
@@ -86,8 +90,10 @@ class _Convolution:
         name: str,
         plan: ConvolutionPlan,
         epilogue: Epilogue | None,
+        then: str | None,
         workers: int,
     ) -> None:
+        self.then = then
         self.module, self.name, self.plan, self.workers = module, name, plan, workers
         self.tiles = TileEmitter(module, name, plan, epilogue)
         self.packer = PanelPacker(plan.dtype, plan.x.rhs_feature, plan.width)
@@ -97,8 +103,9 @@ class _Convolution:
     def emit(self) -> Emitted:
         """Define all functions."""
         panels = self.plan.panel_elements
-        function, code = new_function(self.module, self.name, [pointer] * 4)
-        for argument, label in zip(function.args, ("out", "lhs", "rhs", "scratch")):
+        labels = ("out", "lhs", "rhs", "scratch", *(["frame"] if self.then else []))
+        function, code = new_function(self.module, self.name, [pointer] * len(labels))
+        for argument, label in zip(function.args, labels):
             argument.name = label
         context = code.context(function.args)
         if self.plan.by_taps:
@@ -139,7 +146,8 @@ class _Convolution:
         function.attributes.add("nounwind")
         inner = Code(ir.IRBuilder(function.append_basic_block("entry")))
         inner_context, begin, end, worker = function.args
-        arrays = inner.from_context(inner_context, 4)
+        arrays = inner.from_context(inner_context, 5 if self.then else 4)
+        self.frame = arrays.pop() if self.then else None
         with inner.loop(end, begin) as item:
             body(inner, item, worker, *arrays)
         inner.b.ret_void()
@@ -254,6 +262,30 @@ class _Convolution:
 
         with code.loop(stop, start) as number:
             self._by_fullness(code, number, tile)
+        self._go_on(code, group, firsts, start, stop)
+
+    def _go_on(
+        self, code: Code, group: Index, firsts: Sequence[Index], start: Index, stop: Index
+    ) -> None:
+        """Call what follows with the block that begins at some positions, for some panels of features."""
+        axes = self.plan.result_axes() if self.then else None
+        if axes is None:
+            return
+        x, width = self.plan.x, self.plan.width
+        bounds = code.slot(i64, 2 * len(axes))
+        for place, axis in enumerate(axes):
+            if axis is None:
+                first = code.mul(group, x.features)
+                last = code.add(first, code.minimum(code.mul(stop, width), x.features))
+                first = code.add(first, code.mul(start, width))
+            else:
+                dim, count = x.dimensions[axis], self.plan.pixel_block[axis]
+                first = code.mul(firsts[axis], dim.out_step)
+                last = code.mul(code.add(firsts[axis], count), dim.out_step)
+                last = code.minimum(last, dim.out)
+            for k, bound in enumerate((first, last)):
+                code.b.store(code.value(bound), code.at(bounds, 2 * place + k, i64))
+        code.b.call(self.module.globals[self.then], [self.frame, bounds])
 
     def _patch(
         self,
@@ -479,6 +511,10 @@ class _Convolution:
                 )  # fmt: skip
 
         self._item_tiles(code, lane_block, tile)
+        count = self.plan.tiles_of_item
+        start = code.mul(lane_block, count)
+        stop = code.minimum(code.add(start, count), self.plan.feature_tiles)
+        self._go_on(code, group, firsts, start, stop)
 
 
 def _mergeable(outer: SlabAxis, inner: SlabAxis) -> bool:

@@ -110,6 +110,36 @@ class ConvolutionPlan:
         if self.mode == "groups":
             self.rows = min(self.rows, 8)
 
+    def result_axes(self) -> list[int | None] | None:
+        """The axes of the result with several points, outermost first: which dimension each is, None for the
+        channels; None if there is no such order, or if blocks cut its last axis anywhere."""
+        x = self.x
+        if x.lhs_lane or (x.groups > 1 and x.out_group != x.features * x.out_feature):
+            return None
+        found: list[tuple[int, int, int | None]] = [
+            (d.out_stride, d.out, i) for i, d in enumerate(x.dimensions) if d.out > 1
+        ]
+        if x.groups * x.features > 1:
+            found.append((x.out_feature, x.groups * x.features, None))
+        found.sort(key=lambda axis: -axis[0])
+        inner = 1
+        for stride, size, _ in reversed(found):
+            if stride != inner:
+                return None
+            inner *= size
+        axes = [number for _, _, number in found]
+        if not axes:
+            return None
+        last = axes[-1]
+        whole = (
+            x.groups == 1 if last is None else self.pixel_block[last] >= x.dimensions[last].most_out
+        )
+        return axes if whole else None
+
+    def axis_size(self, axis: int | None) -> int:
+        """Points of an axis of `result_axes`."""
+        return self.x.groups * self.x.features if axis is None else self.x.dimensions[axis].out
+
     @property
     def feature_tiles(self) -> int:
         """How many panels the features of a group fill."""

@@ -358,6 +358,9 @@ class _Printer:
         if found is None:
             return False
         template, spec = found
+        if call.epilogue is not None:
+            self._convolution_with_epilogue(program, call, call.epilogue, spec, workspace)
+            return True
         key = call.equation.primitive.name, spec
         known = self.kernels.get(key)
         if known is None:
@@ -370,6 +373,35 @@ class _Printer:
         self._fill([*outs, *operands, workspace])
         self.b.call(self.module.globals[known.name], [self.table])
         return True
+
+    def _convolution_with_epilogue(
+        self, program: Program, call: Call, kernel: Kernel, spec: Any, workspace: ir.Value
+    ) -> None:
+        from rtfunc.compiler.cpu.epilogues import emit_box_epilogue, in_boxes
+        from rtfunc.compiler.cpu.register_tile import lanes_of
+        from rtfunc.compiler.cpu.window_calls import emit_convolution_then
+
+        boxes = in_boxes(kernel, spec)
+        assert boxes is not None
+        variables = list(dict.fromkeys([*boxes.reads(), *boxes.writes()]))
+        numbers = {v: i for i, v in enumerate(variables, 4)}  # after those of the convolution
+        key = "conv_general_dilated", spec, _structure(boxes, numbers)
+        known = self.kernels.get(key)
+        if known is None:
+            known = Emitted(f"convolution_{len(self.kernels)}", 1, 1)
+            then = f"{known.name}_then"
+            emit_box_epilogue(
+                self.part, then, boxes, numbers, self.vector_bytes, lanes_of(spec.dtype)
+            )
+            self.part.globals[then].linkage = "internal"
+            emit_convolution_then(self.part, known.name, spec, then)
+            self.kernels[key] = known
+            self._printed_function(known.name, _template_type)
+        places = [*call.equation.outputs, *(v for v, _ in call.operands)]
+        before = [self._pointer(program, v) for v in places]
+        after = [self._pointer(program, v) for v in variables]
+        self._fill([*before, workspace, *after])
+        self.b.call(self.module.globals[known.name], [self.table])
 
     # Control flow.
 

@@ -107,6 +107,19 @@ def from_table(emit: Emit, operands: int) -> Callable[[ir.Module, str, Any, int]
     return emit_wrapper
 
 
+def emit_convolution_then(module: ir.Module, name: str, spec: ConvolutionSpec, then: str) -> None:
+    """A convolution as a function of a table of addresses, which is the frame of `then` too."""
+    emitted = emit_convolution(module, f"{name}_body", spec, then=then)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer]), name)
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    (table,) = function.args
+    addresses = [
+        b.load(b.gep(table, [i64(k)], source_etype=pointer), typ=pointer) for k in range(4)
+    ]
+    b.call(emitted.function, [*addresses, table])
+    b.ret_void()
+
+
 def scratch_of(emit: Emit) -> Callable[[Any], int]:
     """How much scratch memory a spec takes: what its code says, printed once for the purpose."""
 
