@@ -348,6 +348,6 @@ def interp(
                 )
             continue
         value = where(
-            outside, edge if side is None else convert(as_array("interp", side), f.dtype), value
+            outside, edge if side is None else as_array("interp", side, f.dtype), value
         )
     return value

@@ -85,7 +85,7 @@ def cov(
         if ddof:
             spread = weights
             if aweights is not None:
-                spread = weights * convert(as_array("cov", aweights), weights.dtype)
+                spread = weights * as_array("cov", aweights, weights.dtype)
             factor = maximum(total - ddof * _sum(spread) / total, 0)
         centered = x - center
         weighted = centered * weights

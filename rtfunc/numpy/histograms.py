@@ -140,7 +140,7 @@ def histogram_bin_edges(
         raise ArgumentError(at_user_line(f"histogram: at least one bin, not {count}."))
     dtype = dtypes.to_inexact(x.dtype)
     if range is not None:
-        low, high = (convert(as_array("histogram", r), dtype) for r in range)
+        low, high = (as_array("histogram", r, dtype) for r in range)
         if (
             not isinstance(low, Tracer)
             and not isinstance(high, Tracer)

@@ -274,7 +274,7 @@ def polyfit(
         rcond = x.shape[0] * float(dtypes.finfo(x.dtype).eps)
     lhs, rhs = vander(x, order), y
     if w is not None:
-        factors = convert(as_array("polyfit", w), x.dtype)
+        factors = as_array("polyfit", w, x.dtype)
         if factors.shape != x.shape:
             raise ShapeError(
                 at_user_line(f"polyfit: w of shape {factors.shape} does not fit {x.shape}.")

@@ -152,7 +152,7 @@ def _total(
     result = _reduced(primitive, x, _axes(operation, axis, x.ndim), keepdims)
     if initial is None:
         return result
-    start = convert(as_array(operation, initial), wanted)
+    start = as_array(operation, initial, wanted)
     return add(result, start) if neutral == 0 else mul(result, start)
 
 
@@ -448,7 +448,7 @@ def _variance(
     axes = _axes(operation, axis, x.ndim)
     real = dtypes.real_of(x.dtype)
     if mean is not None:
-        center = convert(as_array(operation, mean), x.dtype)
+        center = as_array(operation, mean, x.dtype)
         if broadcast_shapes(operation, center.shape, x.shape) != x.shape:
             raise ShapeError(
                 at_user_line(

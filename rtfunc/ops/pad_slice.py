@@ -326,7 +326,7 @@ def shift_in(x: Array, axis: int, fill: ArrayLike, *, forward: bool) -> Array:
     minus = tuple(-n for n in one)
     return pad_p.bind(
         x,
-        convert(as_array("shift_in", fill), x.dtype, x.weak_type),
+        as_array("shift_in", fill, x.dtype, x.weak_type),
         low=one if forward else minus,
         high=minus if forward else one,
         interior=(0,) * x.ndim,

@@ -135,7 +135,7 @@ def reduce_on_plateau(
                     "`optimizer.update(grads, state, params, value=loss)`."
                 )
             )
-        value = convert(as_array("reduce_on_plateau", value), state.best.dtype)
+        value = as_array("reduce_on_plateau", value, state.best.dtype)
         state = state._replace(sum=state.sum + value, count=state.count + 1)
         judgement = judged(state, state.sum / every)
         due = state.count == every
