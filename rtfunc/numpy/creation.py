@@ -19,7 +19,7 @@ from rtfunc.core.device import Device, import_cupy
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.trace import Tracer, context
-from rtfunc.ops.convert import as_array, convert, owned_array, promote, scalar
+from rtfunc.ops.convert import as_array, convert, owned_array, promote
 from rtfunc.ops.pad_slice import concatenate
 from rtfunc.ops.shape import broadcast_in_dim, expand_dims
 
@@ -32,6 +32,7 @@ _default_of_kind = {
     "c": dtypes.default_complex,
 }
 _python_scalars = (bool, int, float, complex)
+_python_data = (float, complex, list, tuple)  # may hold more digits than its Array
 
 
 # From data
@@ -82,6 +83,24 @@ def asarray(
     if device is not None and not isinstance(result, Tracer):
         result = Array(device_put_buffer(result._buffer, device), result.weak_type)
     return result
+
+
+def promote_data(operation: str, *values: Any, dtype: np.dtype | None = None) -> list[Array]:
+    """What `asarray` takes, as Arrays of `dtype`, or of their common dtype.
+
+    Python numbers are rounded once, also those in lists: beside float64, 0.1 is the double.
+
+    >>> promote_data("f", [0.1], np.array([2.0]))[0]
+    Array([0.1], dtype=float64)
+    """
+    arrays = [v if isinstance(v, Array) else asarray(v) for v in values]
+    found = [convert(a, dtype) for a in arrays] if dtype else promote(operation, *arrays)
+    return [
+        convert(asarray(value, after.dtype), after.dtype, after.weak_type)
+        if after.dtype != before.dtype and isinstance(value, _python_data)
+        else after
+        for value, before, after in zip(values, arrays, found)
+    ]
 
 
 def array(
@@ -183,14 +202,10 @@ def _from_sequence(x: Any, dtype: np.dtype | None) -> Array:
         raise DtypeError(
             at_user_line(f"Arrays hold numbers and booleans, but the list holds {names}.")
         )
-    elements = [_from_data(element, None, None) for element in x]
+    elements = promote_data("asarray", *x, dtype=dtype)
     shapes = {element.shape for element in elements}
     if len(shapes) > 1:
         raise _ragged(sorted(shapes))
-    if dtype is None:
-        elements = promote("asarray", *elements)
-    else:
-        elements = [convert(element, dtype) for element in elements]
     if context.trace is None and all(type(e._buffer) is np.ndarray for e in elements):
         return Array(np.stack([e._buffer for e in elements]))
     strong = [expand_dims(convert(element, element.dtype), (0,)) for element in elements]
@@ -313,11 +328,9 @@ def frombuffer(buffer: Any, dtype: DtypeLike = float, count: int = -1, offset: i
 
 
 def _filled(shape: Any, value: ArrayLike, dtype: DtypeLike, device: Any) -> Array:
-    if dtype is not None and type(value) is float:
-        value = _rounded_once(value, as_dtype(dtype))
-    value = owned_array("full", value)
-    if dtype is not None:
-        value = convert(value, as_dtype(dtype))
+    value = (
+        owned_array("full", value) if dtype is None else as_array("full", value, as_dtype(dtype))
+    )
     result = value
     sizes = as_shape(shape)
     if value.shape != sizes:
@@ -376,18 +389,12 @@ def full(
     return _filled(shape, fill_value, dtype, device)
 
 
-def _rounded_once(value: float, dtype: np.dtype) -> Any:
-    """`value` in a floating-point dtype, which has more digits than float32 if it is a wide one."""
-    return scalar(value, dtype) if dtypes.is_inexact(dtype) else value
-
-
 def _like(x: Any, value: Any, dtype: DtypeLike, shape: Any, device: Any) -> Array:
     x = x if isinstance(x, Array) else asarray(x)
-    if dtype is None and type(value) is float:
-        value = _rounded_once(value, x.dtype)
-    value = as_array("full_like", value)
     if dtype is None:
-        value = convert(value, x.dtype, x.weak_type)
+        value = as_array("full_like", value, x.dtype, x.weak_type)
+    else:
+        value = as_array("full_like", value, as_dtype(dtype))
     if device is None:
         value = placed_like(value, x)
     return _filled(x.shape if shape is None else shape, value, dtype, device)

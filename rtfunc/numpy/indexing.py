@@ -38,7 +38,7 @@ from rtfunc.numpy.positions import (
     unravel_index,
     wrapped,
 )
-from rtfunc.ops.convert import as_array, convert, promote
+from rtfunc.ops.convert import as_array, promote
 from rtfunc.ops.elementwise import broadcast_to
 from rtfunc.ops.gather import (
     GatherDimensionNumbers,

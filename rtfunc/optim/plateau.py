@@ -10,7 +10,7 @@ from rtfunc import numpy as rnp
 from rtfunc import tree
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.ops.convert import as_array, convert
+from rtfunc.ops.convert import as_array
 from rtfunc.optim.base import (
     GradientTransformation,
     Updates,
