@@ -32,7 +32,6 @@ _default_of_kind = {
     "c": dtypes.default_complex,
 }
 _python_scalars = (bool, int, float, complex)
-_python_data = (float, complex, list, tuple)  # may hold more digits than its Array
 
 
 # From data
@@ -86,21 +85,33 @@ def asarray(
 
 
 def promote_data(operation: str, *values: Any, dtype: np.dtype | None = None) -> list[Array]:
-    """What `asarray` takes, as Arrays of `dtype`, or of their common dtype.
+    """Numbers, arrays and lists as Arrays of `dtype`, or of their common dtype.
 
-    Python numbers are rounded once, also those in lists: beside float64, 0.1 is the double.
+    Python numbers are rounded once, also those in lists: beside float64, 0.1 is the double. Arrays
+    are not copied.
 
     >>> promote_data("f", [0.1], np.array([2.0]))[0]
     Array([0.1], dtype=float64)
     """
-    arrays = [v if isinstance(v, Array) else asarray(v) for v in values]
-    found = [convert(a, dtype) for a in arrays] if dtype else promote(operation, *arrays)
+    given = [asarray(v) if isinstance(v, (list, tuple)) else v for v in values]
+    if dtype is None:
+        found = promote(operation, *given)
+    else:
+        found = [as_array(operation, v, dtype) for v in given]
     return [
-        convert(asarray(value, after.dtype), after.dtype, after.weak_type)
-        if after.dtype != before.dtype and isinstance(value, _python_data)
+        asarray(value, after.dtype)
+        if isinstance(value, (list, tuple)) and after.dtype != before.dtype
         else after
-        for value, before, after in zip(values, arrays, found)
+        for value, before, after in zip(values, given, found)
     ]
+
+
+def promote_elements(operation: str, values: Any, dtype: np.dtype | None = None) -> list[Array]:
+    """As `promote_data`, for all that `asarray` takes, with memory of its own for each."""
+    known = (Array, float, complex, list, tuple)
+    return promote_data(
+        operation, *(v if isinstance(v, known) else asarray(v) for v in values), dtype=dtype
+    )
 
 
 def array(
@@ -202,7 +213,7 @@ def _from_sequence(x: Any, dtype: np.dtype | None) -> Array:
         raise DtypeError(
             at_user_line(f"Arrays hold numbers and booleans, but the list holds {names}.")
         )
-    elements = promote_data("asarray", *x, dtype=dtype)
+    elements = promote_elements("asarray", x, dtype)
     shapes = {element.shape for element in elements}
     if len(shapes) > 1:
         raise _ragged(sorted(shapes))

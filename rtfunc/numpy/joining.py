@@ -16,7 +16,7 @@ from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, IndexingError, ShapeError, at_user_line
 from rtfunc.core.trace import Tracer
 from rtfunc.numpy.arguments import as_integer, as_sequence
-from rtfunc.numpy.creation import asarray, promote_data
+from rtfunc.numpy.creation import asarray, promote_elements
 from rtfunc.numpy.index_expressions import index
 from rtfunc.numpy.shape import atleast_1d, atleast_2d, atleast_3d, broadcast_to, expand_dims, ravel
 from rtfunc.ops.convert import owned_array
@@ -36,7 +36,7 @@ def _arrays(operation: str, arrays: Any, dtype: DtypeLike = None) -> list[Array]
     members = as_sequence(operation, "arrays", arrays)
     if not members:
         raise ArgumentError(at_user_line(f"{operation} needs at least one array."))
-    return promote_data(operation, *members, dtype=None if dtype is None else as_dtype(dtype))
+    return promote_elements(operation, members, None if dtype is None else as_dtype(dtype))
 
 
 def concatenate(
