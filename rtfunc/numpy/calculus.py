@@ -16,6 +16,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.numpy.arguments import as_integer
+from rtfunc.numpy.creation import promote_data
 from rtfunc.numpy.cumulation import cumsum
 from rtfunc.numpy.elementwise import abs as _abs
 from rtfunc.numpy.elementwise import clip, remainder
@@ -155,7 +156,7 @@ def gradient(
 
 
 def _gradient_along(x: Array, axis: int, spacing: Any, edge_order: int) -> Array:
-    h = as_array("gradient", np.asarray(spacing) if isinstance(spacing, (list, tuple)) else spacing)
+    h = promote_inexact("gradient", *promote_data("gradient", x, spacing))[1]
     if h.ndim > 1 or (h.ndim == 1 and h.shape[0] != x.shape[axis]):
         raise ShapeError(
             at_user_line(
@@ -163,7 +164,6 @@ def _gradient_along(x: Array, axis: int, spacing: Any, edge_order: int) -> Array
                 f"{x.shape[axis]}."
             )
         )
-    _, h = promote_inexact("gradient", x, h)
     h = convert(h, x.dtype) if not h.ndim else h
     if h.ndim:
         steps = _neighbours(h, 0)

@@ -6,7 +6,7 @@ Depends on `shape` and `ops.pad_slice`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -152,8 +152,17 @@ def block(arrays: Any) -> Array:
     Array([[1, 0, 0]], dtype=int32)
     """
     depth = _depth(arrays)
-    blocks, joined = _at_least_ndim(arrays, depth)
-    return joined(blocks)
+    members = promote_elements("block", _leaves(arrays))
+    ndim = max(depth, *(x.ndim for x in members))
+    in_order = iter(members)
+
+    def join(part: Any, axis: int) -> Array:
+        if isinstance(part, list):
+            return concatenate([join(x, axis + 1) for x in part], axis)
+        x = next(in_order)
+        return reshape_p.bind(x, shape=(1,) * (ndim - x.ndim) + x.shape) if x.ndim < ndim else x
+
+    return join(arrays, -depth)
 
 
 def _depth(arrays: Any) -> int:
@@ -169,22 +178,10 @@ def _depth(arrays: Any) -> int:
     return depths.pop() + 1
 
 
-def _at_least_ndim(arrays: Any, depth: int) -> tuple[Any, Callable[[Any], Array]]:
-    ndim = max(depth, _most_axes(arrays))
-
-    def join(part: Any, axis: int) -> Array:
-        if isinstance(part, list):
-            return concatenate([join(x, axis + 1) for x in part], axis)
-        x = part if isinstance(part, Array) else asarray(part)
-        return reshape_p.bind(x, shape=(1,) * (ndim - x.ndim) + x.shape) if x.ndim < ndim else x
-
-    return arrays, lambda part: join(part, -depth)
-
-
-def _most_axes(arrays: Any) -> int:
+def _leaves(arrays: Any) -> list[Any]:
     if isinstance(arrays, list):
-        return max(_most_axes(x) for x in arrays)
-    return np.ndim(arrays) if not isinstance(arrays, Array) else arrays.ndim
+        return [leaf for part in arrays for leaf in _leaves(part)]
+    return [arrays]
 
 
 # Splitting
