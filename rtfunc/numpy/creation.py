@@ -403,9 +403,9 @@ def full(
 def _like(x: Any, value: Any, dtype: DtypeLike, shape: Any, device: Any) -> Array:
     x = x if isinstance(x, Array) else asarray(x)
     if dtype is None:
-        value = as_array("full_like", value, x.dtype, x.weak_type)
+        value = owned_array("full_like", value, x.dtype, x.weak_type)
     else:
-        value = as_array("full_like", value, as_dtype(dtype))
+        value = owned_array("full_like", value, as_dtype(dtype))
     if device is None:
         value = placed_like(value, x)
     return _filled(x.shape if shape is None else shape, value, dtype, device)

@@ -84,17 +84,17 @@ def as_array(
     )
 
 
-def owned_array(operation: str, x: ArrayLike) -> Array:
+def owned_array(
+    operation: str, x: ArrayLike, dtype: np.dtype | None = None, weak_type: bool = False
+) -> Array:
     """As `as_array`, but never sharing memory that its owner may change: writeable arrays are copied.
 
     For operations whose result may be a view of their operand, or the operand itself.
     """
-    if isinstance(x, Array):
-        return x
-    array = as_array(operation, x)
-    if isinstance(array._buffer, np.ndarray) and array._buffer.flags.writeable:
-        return Array(array._buffer.copy(), array._weak)
-    return array
+    kept = dtype is None or getattr(x, "dtype", None) == dtype
+    if kept and isinstance(x, np.ndarray) and x.flags.writeable:
+        x = x.copy()
+    return as_array(operation, x, dtype, weak_type)
 
 
 def _python_scalar(x: Any, dtype: np.dtype) -> np.ndarray:

@@ -19,7 +19,7 @@ from rtfunc.core.batching import at_front
 from rtfunc.core.dtypes import as_dtype
 from rtfunc.core.errors import AxisError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive, linear_jvp, primitives, transposing
-from rtfunc.ops.convert import as_array, owned_array
+from rtfunc.ops.convert import owned_array
 
 
 def normalize_axis(operation: str, axis: Any, ndim: int) -> int:
@@ -258,8 +258,8 @@ def full(shape: int | Sequence[int], value: ArrayLike, dtype: Any = None) -> Arr
     >>> full((2,), 7)
     Array([7, 7], dtype=int32)
     """
-    wanted = owned_array("full", value).dtype if dtype is None else as_dtype(dtype)
-    value = as_array("full", value, wanted)
+    value = owned_array("full", value, None if dtype is None else as_dtype(dtype))
+    value = convert(value, value.dtype)
     return broadcast_in_dim(value, as_shape(shape), ()) if not value.shape else value
 
 
