@@ -339,9 +339,7 @@ def frombuffer(buffer: Any, dtype: DtypeLike = float, count: int = -1, offset: i
 
 
 def _filled(shape: Any, value: ArrayLike, dtype: DtypeLike, device: Any) -> Array:
-    value = (
-        owned_array("full", value) if dtype is None else as_array("full", value, as_dtype(dtype))
-    )
+    value = owned_array("full", value, None if dtype is None else as_dtype(dtype))
     result = value
     sizes = as_shape(shape)
     if value.shape != sizes:

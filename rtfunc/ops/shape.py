@@ -19,7 +19,7 @@ from rtfunc.core.batching import at_front
 from rtfunc.core.dtypes import as_dtype
 from rtfunc.core.errors import AxisError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive, linear_jvp, primitives, transposing
-from rtfunc.ops.convert import owned_array
+from rtfunc.ops.convert import convert, owned_array
 
 
 def normalize_axis(operation: str, axis: Any, ndim: int) -> int:
