@@ -70,10 +70,11 @@ def arange(
     wanted = promote("arange", *given)[0].dtype if dtype is None else as_dtype(dtype)
     if dtype is None and wanted == dtypes.bool_:
         wanted = dtypes.default_int
-    first, last, gap = (
+    known: list[Any] = [
         v if type(v) is float else end.item()  # of a Python number all digits count
         for v, end in zip((start, stop, step), ends)
-    )
+    ]
+    first, last, gap = known
     if gap == 0:
         raise ArgumentError(at_user_line("arange: the step is 0."))
     if context.trace is not None and dtypes.is_integer(wanted) and (first, gap) == (0, 1):

@@ -378,10 +378,16 @@ def test_identity_and_vandermonde():
         rnp.diag(np.zeros((2, 2, 2)))
 
 
-@pytest.mark.parametrize("make", [rnp.full, rnp.full_like, lambda x, v, d=None: rnp.astype(v, d)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda value: rnp.full(2, value, "float64"),
+        lambda value: rnp.full_like(np.ones(2), value),
+        lambda value: rnp.astype(value, "float64"),
+    ],
+)
 def test_filling_with_a_numpy_array_keeps_no_memory_of_it(make):
     value = np.array([1.0, 2.0])
-    result = make(rnp.ones(2, "float64"), value) if make is rnp.full_like else None
-    result = make(2, value, "float64") if result is None else result
+    result = make(value)
     value[0] = 7.0
     np.testing.assert_array_equal(result, [1.0, 2.0])
