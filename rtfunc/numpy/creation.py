@@ -93,21 +93,24 @@ def promote_data(operation: str, *values: Any, dtype: np.dtype | None = None) ->
     >>> promote_data("f", [0.1], np.array([2.0]))[0]
     Array([0.1], dtype=float64)
     """
-    given = [asarray(v) if isinstance(v, (list, tuple)) else v for v in values]
+    listed = [isinstance(v, (list, tuple)) for v in values]
+    given = [asarray(v) if is_list else v for v, is_list in zip(values, listed)]
     if dtype is None:
         found = promote(operation, *given)
     else:
         found = [as_array(operation, v, dtype) for v in given]
+    if not any(listed):
+        return found
     return [
-        asarray(value, after.dtype)
-        if isinstance(value, (list, tuple)) and after.dtype != before.dtype
-        else after
-        for value, before, after in zip(values, given, found)
+        asarray(value, after.dtype) if is_list and after.dtype != before.dtype else after
+        for value, is_list, before, after in zip(values, listed, given, found)
     ]
 
 
 def promote_elements(operation: str, values: Any, dtype: np.dtype | None = None) -> list[Array]:
     """As `promote_data`, for all that `asarray` takes, with memory of its own for each."""
+    if dtype is None and set(map(type, values)) == {Array}:  # the most frequent case
+        return promote(operation, *values)
     known = (Array, float, complex, list, tuple)
     return promote_data(
         operation, *(v if isinstance(v, known) else asarray(v) for v in values), dtype=dtype

@@ -143,10 +143,13 @@ def linspace(
 
 def _ends(operation: str, dtype: DtypeLike, *ends: Any) -> tuple[list[Array], np.dtype]:
     """The ends in the dtype of the computation, which has the digits of the result; that dtype."""
-    common = dtypes.to_inexact(promote_data(operation, *ends)[0].dtype)
+    found = promote_data(operation, *ends)
+    common = dtypes.to_inexact(found[0].dtype)
     wanted = common if dtype is None else as_dtype(dtype)
     if dtypes.is_inexact(wanted):
         common, _ = dtypes.promote(common, False, wanted, False)
+    if found[0].dtype == common:
+        return found, wanted
     return promote_data(operation, *ends, dtype=common), wanted
 
 
