@@ -173,8 +173,10 @@ def _converting(function: Function, types: Sequence[Aval]) -> Function:
         return pytree.unflatten(
             treedef,
             [
-                convert(x, a.dtype)
-                for x, a in zip(leaf_arrays("cond", leaves, lambda: leaves, ""), types)
+                as_array("cond", leaf if isinstance(leaf, (float, complex)) else x, a.dtype)
+                for leaf, x, a in zip(
+                    leaves, leaf_arrays("cond", leaves, lambda: leaves, ""), types
+                )
             ],
         )
 

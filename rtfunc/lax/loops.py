@@ -306,7 +306,11 @@ def fori_loop(
     name = function_name(body_fun)
     # The counter is a carry beside the user's value, and does not show in messages.
     arrays, treedef = operands("fori_loop", init_val, "the initial value ")
-    value = pytree.unflatten(treedef, arrays)
+    # Python's numbers stay what they are: the step tells which dtype they take.
+    leaves = zip(pytree.leaves(init_val), arrays)
+    value = pytree.unflatten(
+        treedef, [x if isinstance(x, (float, complex)) else a for x, a in leaves]
+    )
 
     def paths() -> list[str]:
         return ["counter", *pytree.paths(init_val)]

@@ -18,7 +18,7 @@ from rtfunc.core.errors import DtypeError, ShapeError, TreeError, at_user_line
 from rtfunc.core.graph import Graph
 from rtfunc.core.interning import interned
 from rtfunc.core.staging import trace_to_graph
-from rtfunc.ops.convert import convert
+from rtfunc.ops.convert import as_array
 from rtfunc.ops.sub_graphs import same_type
 from rtfunc.transforms.arguments import leaf_arrays
 
@@ -84,7 +84,8 @@ def trace_step(
         returned = traced.graph.out_avals[: len(carry)]
         if all(same_type(x.aval, a) for x, a in zip(carry, returned)):
             return traced, carry
-        promoted = [_promoted(x, a) for x, a in zip(carry, returned)]
+        given = pytree.leaves(init)
+        promoted = [_promoted(operation, *both) for both in zip(given, carry, returned)]
         if attempt or all(p is x for p, x in zip(promoted, carry)):
             raise _carry_error(operation, paths(), carry, returned)
         carry = promoted
@@ -102,12 +103,12 @@ def check_structure(operation: str, name: str, init: Any, out: Any) -> None:
         )
 
 
-def _promoted(x: Array, returned: Aval) -> Array:
-    """A weakly typed carry in the dtype that it meets."""
+def _promoted(operation: str, given: Any, x: Array, returned: Aval) -> Array:
+    """A weakly typed carry in the dtype that it meets; a number that was `given` keeps its digits."""
     if not x.weak_type or x.dtype == returned.dtype:
         return x
     dtype, _ = dtypes.promote(x.dtype, True, returned.dtype, returned.weak_type)
-    return convert(x, dtype)
+    return as_array(operation, given if isinstance(given, (float, complex)) else x, dtype)
 
 
 def _carry_error(

@@ -12,14 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from rtfunc.core.array import Array
+from rtfunc.core.array import Array, ArrayLike
+from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import DtypeError, at_user_line
+from rtfunc.ops.convert import as_array
 from rtfunc.ops.elementwise import refused_out
 
 
 def constant(value: Any, like: Array) -> Array:
     """A weak scalar of the dtype of `like`: whether a result is weak is left to the others."""
     return Array(np.asarray(value, like.dtype), True)
+
+
+def number_in(operation: str, x: ArrayLike, dtype: DtypeLike) -> Array:
+    """`x` as an Array; a Python number at once in `dtype`, the dtype of the result, if one is given."""
+    if isinstance(x, Array):
+        return x
+    exact = dtype is not None and isinstance(x, (float, complex))
+    return as_array(operation, x, as_dtype(dtype) if exact else None)
 
 
 def as_integer(operation: str, what: str, n: Any) -> int:

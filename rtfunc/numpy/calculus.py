@@ -16,6 +16,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.numpy.arguments import as_integer
+from rtfunc.numpy.creation import promote_data
 from rtfunc.numpy.cumulation import cumsum
 from rtfunc.numpy.elementwise import abs as _abs
 from rtfunc.numpy.elementwise import clip, remainder
@@ -65,16 +66,11 @@ def diff(
     axis = normalize_axis("diff", axis, x.ndim)
     if not n:
         return convert(x, x.dtype)
-    parts: list[Array] = []
-    for part in (prepend, x, append):
-        if part is None:
-            continue
-        part = as_array("diff", part)
-        if not part.ndim:
-            part = broadcast_to(part, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
-        parts.append(part)
-    if len(parts) > 1:
-        x = concatenate(parts, axis)
+    given = [part for part in (prepend, x, append) if part is not None]
+    if len(given) > 1:
+        one = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+        parts = promote("diff", *given)
+        x = concatenate([p if p.ndim else broadcast_to(p, one) for p in parts], axis)
     for _ in range(n):
         x = _neighbours(x, axis)
     return convert(x, x.dtype)
@@ -93,7 +89,7 @@ def ediff1d(
     parts = [middle]
     for end, first in ((to_begin, True), (to_end, False)):
         if end is not None:
-            flat = convert(reshape(as_array("ediff1d", end), (-1,)), x.dtype)
+            flat = reshape(as_array("ediff1d", end, x.dtype), (-1,))
             parts.insert(0, flat) if first else parts.append(flat)
     return concatenate(parts) if len(parts) > 1 else middle
 
@@ -160,7 +156,7 @@ def gradient(
 
 
 def _gradient_along(x: Array, axis: int, spacing: Any, edge_order: int) -> Array:
-    h = as_array("gradient", np.asarray(spacing) if isinstance(spacing, (list, tuple)) else spacing)
+    h = promote_inexact("gradient", *promote_data("gradient", x, spacing))[1]
     if h.ndim > 1 or (h.ndim == 1 and h.shape[0] != x.shape[axis]):
         raise ShapeError(
             at_user_line(
@@ -168,7 +164,6 @@ def _gradient_along(x: Array, axis: int, spacing: Any, edge_order: int) -> Array
                 f"{x.shape[axis]}."
             )
         )
-    _, h = promote_inexact("gradient", x, h)
     h = convert(h, x.dtype) if not h.ndim else h
     if h.ndim:
         steps = _neighbours(h, 0)
@@ -258,7 +253,7 @@ def unwrap(
         return convert(p, p.dtype)
     integral = dtypes.is_integer(p.dtype)
     half = period // 2 if integral else period / 2
-    limit = half if discont is None else as_array("unwrap", discont)
+    limit = half if discont is None else discont
     jumps = _neighbours(p, axis)
     wrapped = remainder(jumps + half, period) - half
     on_edge = (wrapped == -half) & (jumps > 0)
@@ -296,16 +291,17 @@ def interp(
     for name, coordinates in (("x", x), ("xp", xp)):
         if dtypes.is_complex(as_array("interp", coordinates).dtype):
             raise DtypeError(at_user_line(f"interp: {name} is real, not complex."))
+    values = () if complex_values else (f,)
+    cycle = () if period is None else (period,)
+    x, nodes, *others = promote_inexact("interp", x, xp, *cycle, *values)
     if period is not None:
-        x, nodes, period = promote_inexact("interp", x, xp, period)
-    else:
-        x, nodes = promote_inexact("interp", x, xp)
+        period = others[0]
     if complex_values:
         f = convert(
             f, dtypes.complex_of(x.dtype if f.dtype == dtypes.complex64 else dtypes.float64)
         )
     else:
-        x, nodes, f = promote_inexact("interp", x, nodes, f)
+        f = others[-1]
     if nodes.ndim != 1 or f.shape != nodes.shape:
         raise ShapeError(
             at_user_line(
@@ -347,7 +343,5 @@ def interp(
                     )
                 )
             continue
-        value = where(
-            outside, edge if side is None else convert(as_array("interp", side), f.dtype), value
-        )
+        value = where(outside, edge if side is None else as_array("interp", side, f.dtype), value)
     return value

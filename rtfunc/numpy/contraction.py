@@ -403,7 +403,7 @@ def cross(
 
 
 def _zero_like(x: Array) -> Array:
-    return broadcast_in_dim_p.bind(convert(as_array("cross", 0), x.dtype), shape=x.shape, axes=())
+    return broadcast_in_dim_p.bind(as_array("cross", 0, x.dtype), shape=x.shape, axes=())
 
 
 def trace(

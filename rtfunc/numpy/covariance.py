@@ -9,14 +9,14 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.numpy.contraction import matmul
-from rtfunc.numpy.creation import asarray
+from rtfunc.numpy.creation import promote_data
 from rtfunc.numpy.diagonals import diagonal
 from rtfunc.numpy.elementwise import clip, conj, maximum, real, sqrt
 from rtfunc.numpy.joining import concatenate
 from rtfunc.numpy.reductions import mean
 from rtfunc.numpy.reductions import sum as _sum
 from rtfunc.ops.complex import complex_, imag
-from rtfunc.ops.convert import as_array, convert, promote_inexact
+from rtfunc.ops.convert import as_array, promote_inexact
 from rtfunc.ops.shape import reshape, transpose
 
 
@@ -43,12 +43,9 @@ def cov(
     Array([[ 1., -1.],
            [-1.,  1.]], dtype=float32)
     """
-    operands = [as_array("cov", asarray(m) if isinstance(m, (list, tuple)) else m)]
-    if y is not None:
-        operands.append(as_array("cov", asarray(y) if isinstance(y, (list, tuple)) else y))
-    parts = promote_inexact("cov", *operands)
-    if dtype is not None:
-        parts = [convert(p, dtypes.as_dtype(dtype)) for p in parts]
+    wanted = None if dtype is None else dtypes.as_dtype(dtype)
+    operands = promote_data("cov", *((m,) if y is None else (m, y)), dtype=wanted)
+    parts = operands if wanted else promote_inexact("cov", *operands)
     for p in parts:
         if p.ndim > 2:
             raise ShapeError(at_user_line(f"cov takes one or two axes, not the shape {p.shape}."))
@@ -64,14 +61,13 @@ def cov(
     for name, given in (("fweights", fweights), ("aweights", aweights)):
         if given is None:
             continue
-        w = as_array("cov", asarray(given) if isinstance(given, (list, tuple)) else given)
+        (w,) = promote_data("cov", given, dtype=dtypes.real_of(x.dtype))
         if w.shape != (x.shape[1],):
             raise ShapeError(
                 at_user_line(
                     f"cov: {name} of shape {w.shape} do not fit {x.shape[1]} observations."
                 )
             )
-        w = convert(w, dtypes.real_of(x.dtype))
         weights = w if weights is None else weights * w
     if weights is None:
         center = mean(x, 1, keepdims=True)
@@ -85,13 +81,12 @@ def cov(
         if ddof:
             spread = weights
             if aweights is not None:
-                spread = weights * convert(as_array("cov", aweights), weights.dtype)
+                spread = weights * promote_data("cov", aweights, dtype=weights.dtype)[0]
             factor = maximum(total - ddof * _sum(spread) / total, 0)
         centered = x - center
         weighted = centered * weights
-    result = matmul(centered, conj(transpose(weighted))) / convert(
-        as_array("cov", factor), dtypes.real_of(x.dtype)
-    )
+    factor = as_array("cov", factor, dtypes.real_of(x.dtype))
+    result = matmul(centered, conj(transpose(weighted))) / factor
     return reshape(result, ()) if result.shape == (1, 1) else result
 
 

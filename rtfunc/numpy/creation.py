@@ -19,7 +19,7 @@ from rtfunc.core.device import Device, import_cupy
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.trace import Tracer, context
-from rtfunc.ops.convert import as_array, convert, owned_array, promote, scalar
+from rtfunc.ops.convert import as_array, convert, owned_array, promote
 from rtfunc.ops.pad_slice import concatenate
 from rtfunc.ops.shape import broadcast_in_dim, expand_dims
 
@@ -82,6 +82,39 @@ def asarray(
     if device is not None and not isinstance(result, Tracer):
         result = Array(device_put_buffer(result._buffer, device), result.weak_type)
     return result
+
+
+def promote_data(operation: str, *values: Any, dtype: np.dtype | None = None) -> list[Array]:
+    """Numbers, arrays and lists as Arrays of `dtype`, or of their common dtype.
+
+    Python numbers are rounded once, also those in lists: beside float64, 0.1 is the double. Arrays
+    are not copied.
+
+    >>> promote_data("f", [0.1], np.array([2.0]))[0]
+    Array([0.1], dtype=float64)
+    """
+    listed = [isinstance(v, (list, tuple)) for v in values]
+    given = [asarray(v) if is_list else v for v, is_list in zip(values, listed)]
+    if dtype is None:
+        found = promote(operation, *given)
+    else:
+        found = [as_array(operation, v, dtype) for v in given]
+    if not any(listed):
+        return found
+    return [
+        asarray(value, after.dtype) if is_list and after.dtype != before.dtype else after
+        for value, is_list, before, after in zip(values, listed, given, found)
+    ]
+
+
+def promote_elements(operation: str, values: Any, dtype: np.dtype | None = None) -> list[Array]:
+    """As `promote_data`, for all that `asarray` takes, with memory of its own for each."""
+    if dtype is None and set(map(type, values)) == {Array}:  # the most frequent case
+        return promote(operation, *values)
+    known = (Array, float, complex, list, tuple)
+    return promote_data(
+        operation, *(v if isinstance(v, known) else asarray(v) for v in values), dtype=dtype
+    )
 
 
 def array(
@@ -183,14 +216,10 @@ def _from_sequence(x: Any, dtype: np.dtype | None) -> Array:
         raise DtypeError(
             at_user_line(f"Arrays hold numbers and booleans, but the list holds {names}.")
         )
-    elements = [_from_data(element, None, None) for element in x]
+    elements = promote_elements("asarray", x, dtype)
     shapes = {element.shape for element in elements}
     if len(shapes) > 1:
         raise _ragged(sorted(shapes))
-    if dtype is None:
-        elements = promote("asarray", *elements)
-    else:
-        elements = [convert(element, dtype) for element in elements]
     if context.trace is None and all(type(e._buffer) is np.ndarray for e in elements):
         return Array(np.stack([e._buffer for e in elements]))
     strong = [expand_dims(convert(element, element.dtype), (0,)) for element in elements]
@@ -313,11 +342,7 @@ def frombuffer(buffer: Any, dtype: DtypeLike = float, count: int = -1, offset: i
 
 
 def _filled(shape: Any, value: ArrayLike, dtype: DtypeLike, device: Any) -> Array:
-    if dtype is not None and type(value) is float:
-        value = _rounded_once(value, as_dtype(dtype))
-    value = owned_array("full", value)
-    if dtype is not None:
-        value = convert(value, as_dtype(dtype))
+    value = owned_array("full", value, None if dtype is None else as_dtype(dtype))
     result = value
     sizes = as_shape(shape)
     if value.shape != sizes:
@@ -376,18 +401,12 @@ def full(
     return _filled(shape, fill_value, dtype, device)
 
 
-def _rounded_once(value: float, dtype: np.dtype) -> Any:
-    """`value` in a floating-point dtype, which has more digits than float32 if it is a wide one."""
-    return scalar(value, dtype) if dtypes.is_inexact(dtype) else value
-
-
 def _like(x: Any, value: Any, dtype: DtypeLike, shape: Any, device: Any) -> Array:
     x = x if isinstance(x, Array) else asarray(x)
-    if dtype is None and type(value) is float:
-        value = _rounded_once(value, x.dtype)
-    value = as_array("full_like", value)
     if dtype is None:
-        value = convert(value, x.dtype, x.weak_type)
+        value = owned_array("full_like", value, x.dtype, x.weak_type)
+    else:
+        value = owned_array("full_like", value, as_dtype(dtype))
     if device is None:
         value = placed_like(value, x)
     return _filled(x.shape if shape is None else shape, value, dtype, device)

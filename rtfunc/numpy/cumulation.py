@@ -10,7 +10,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.numpy.arguments import refuse_out
+from rtfunc.numpy.arguments import number_in, refuse_out
 from rtfunc.numpy.reductions import sum_dtype
 from rtfunc.ops.convert import as_array, convert, scalar
 from rtfunc.ops.cumulative import cumprod_p, cumsum_p
@@ -19,7 +19,7 @@ from rtfunc.ops.shape import full, normalize_axis, reshape_p
 
 
 def _cumulated(operation: str, primitive: Any, x: ArrayLike, axis: Any, dtype: DtypeLike) -> Array:
-    x = as_array(operation, x)
+    x = number_in(operation, x, dtype)
     if dtype is not None:
         x = convert(x, as_dtype(dtype))
     elif x.dtype == dtypes.bool_:

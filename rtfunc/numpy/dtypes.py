@@ -244,7 +244,7 @@ def astype(
     Array([ 1, -1], dtype=int32)
     """
     wanted = as_dtype(dtype)
-    result = convert(owned_array("astype", x), wanted)
+    result = owned_array("astype", x, wanted)
     return asarray(result, copy=copy or None, device=device) if copy or device else result
 
 

@@ -11,7 +11,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.numpy.elementwise import conj
 from rtfunc.ops.conv import conv_general_dilated
-from rtfunc.ops.convert import as_array, convert, promote
+from rtfunc.ops.convert import convert, promote
 from rtfunc.ops.shape import reshape, rev
 
 
@@ -52,7 +52,7 @@ def correlate(
 
 
 def _signals(operation: str, a: Any, v: Any, preferred: Any) -> tuple[Array, Array]:
-    x, y = promote(operation, as_array(operation, a), as_array(operation, v))
+    x, y = promote(operation, a, v)
     if x.dtype == dtypes.bool_:
         x, y = convert(x, dtypes.default_int), convert(y, dtypes.default_int)
     if preferred is not None:

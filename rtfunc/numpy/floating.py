@@ -277,6 +277,6 @@ def nan_to_num(
     top = info.max if posinf is None else posinf
     bottom = info.min if neginf is None else neginf
     infinity = constant(math.inf, x)
-    nan, top, bottom = (convert(as_array("nan_to_num", v), x.dtype) for v in (nan, top, bottom))
+    nan, top, bottom = (as_array("nan_to_num", v, x.dtype) for v in (nan, top, bottom))
     replaced = select(eq(x, infinity), top, select(eq(x, neg(infinity)), bottom, x))
     return select(ne(x, x), nan, replaced)

@@ -17,7 +17,7 @@ from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, TracerErro
 from rtfunc.core.trace import Tracer
 from rtfunc.numpy.arguments import as_integer, as_sequence
 from rtfunc.numpy.calculus import diff
-from rtfunc.numpy.creation import asarray, zeros
+from rtfunc.numpy.creation import asarray, promote_data, zeros
 from rtfunc.numpy.index_expressions import known_values
 from rtfunc.numpy.indexing import where
 from rtfunc.numpy.ranges import linspace
@@ -126,7 +126,8 @@ def histogram_bin_edges(
         edges = np.histogram_bin_edges(values, bins, bounds)
         return Array(edges.astype(dtypes.to_inexact(x.dtype)))
     if isinstance(bins, (list, tuple)) or np.ndim(bins) == 1:
-        edges = asarray(bins)
+        listed = isinstance(bins, (list, tuple))  # its numbers have the digits of the values
+        edges = promote_data("histogram", bins, x)[0] if listed else asarray(bins)
         if edges.ndim != 1:
             raise ShapeError(at_user_line(f"histogram: edges of shape {edges.shape}."))
         return edges if dtypes.is_inexact(edges.dtype) else convert(edges, dtypes.default_float)
@@ -140,7 +141,7 @@ def histogram_bin_edges(
         raise ArgumentError(at_user_line(f"histogram: at least one bin, not {count}."))
     dtype = dtypes.to_inexact(x.dtype)
     if range is not None:
-        low, high = (convert(as_array("histogram", r), dtype) for r in range)
+        low, high = (as_array("histogram", r, dtype) for r in range)
         if (
             not isinstance(low, Tracer)
             and not isinstance(high, Tracer)
@@ -211,7 +212,7 @@ def histogram2d(
     Array([[1., 0.],
            [0., 1.]], dtype=float64)
     """
-    a, b = (as_array("histogram2d", asarray(v) if isinstance(v, list) else v) for v in (x, y))
+    a, b = promote_inexact("histogram2d", *promote_data("histogram2d", x, y))
     if a.ndim != 1 or a.shape != b.shape:
         raise ShapeError(
             at_user_line(
@@ -219,7 +220,6 @@ def histogram2d(
                 f"{a.shape} and {b.shape}."
             )
         )
-    a, b = promote_inexact("histogram2d", a, b)
     if not np.isscalar(bins) and len(bins) not in (1, 2):
         bins = [bins, bins]
     counts, edges = histogramdd([a, b], bins, range, weights, density)
@@ -243,7 +243,7 @@ def histogramdd(
            [0., 1.]], dtype=float32)
     """
     if isinstance(sample, (list, tuple)):
-        columns = promote_inexact("histogramdd", *(asarray(c) for c in sample))
+        columns = promote_inexact("histogramdd", *promote_data("histogramdd", *sample))
     else:
         points = as_array("histogramdd", sample)  # type: ignore[arg-type]
         if points.ndim != 2:

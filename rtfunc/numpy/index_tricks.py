@@ -15,7 +15,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.numpy.arguments import as_integer
-from rtfunc.numpy.creation import asarray
+from rtfunc.numpy.creation import asarray, promote_elements
 from rtfunc.numpy.joining import concatenate
 from rtfunc.numpy.ranges import slice_range
 from rtfunc.numpy.shape import moveaxis
@@ -179,13 +179,14 @@ class _Concatenator:
                 matrix = directive
             else:
                 axis, ndim, new_axes = self._directive(directive)
-        parts, given = [], []
-        for entry in entries:
-            is_range = isinstance(entry, slice)
-            part = slice_range(entry) if is_range else asarray(entry)
-            # Scalars and ranges count as having one axis, the others as they are.
-            given.append(1 if is_range else part.ndim)
-            parts.append(part)
+        if not entries:
+            raise ArgumentError(at_user_line(f"{self._name}[...] needs at least one entry."))
+        ranges = [isinstance(entry, slice) for entry in entries]
+        parts = promote_elements(
+            self._name, [slice_range(e) if is_range else e for e, is_range in zip(entries, ranges)]
+        )
+        # Scalars and ranges count as having one axis, the others as they are.
+        given = [1 if is_range else part.ndim for is_range, part in zip(ranges, parts)]
         rank = max([ndim, *given, 1])
         placed = []
         for part, own in zip(parts, given):
@@ -200,8 +201,6 @@ class _Concatenator:
                 source = list(range(missing, rank))
                 part = moveaxis(part, source, [min(first, missing) + i for i in range(own)])
             placed.append(part)
-        if not placed:
-            raise ArgumentError(at_user_line(f"{self._name}[...] needs at least one entry."))
         joined = concatenate(placed, axis)
         if matrix:
             if joined.ndim > 1:

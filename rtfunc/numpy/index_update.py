@@ -17,7 +17,7 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.trace import context
-from rtfunc.numpy.creation import asarray
+from rtfunc.numpy.creation import promote_data
 from rtfunc.numpy.index_expressions import (
     Indexing,
     basic_types,
@@ -382,8 +382,9 @@ def _copies_only(operation: str, inplace: bool) -> None:
         )
 
 
-def _from_list(values: Any) -> Any:
-    return asarray(values) if isinstance(values, (list, tuple)) else values
+def _from_list(values: Any, x: Array) -> Any:
+    """`values`, where they are a list an Array with the digits of `x`."""
+    return promote_data("values", values, x)[0] if isinstance(values, (list, tuple)) else values
 
 
 def fill_diagonal(
@@ -409,9 +410,9 @@ def fill_diagonal(
     places = np.zeros(x.shape, bool)
     np.fill_diagonal(places, True, wrap)
     found = np.nonzero(places)
-    value = as_array("fill_diagonal", _from_list(val))
-    if value.ndim:
-        value = _cycled("fill_diagonal", value, len(found[0]))
+    value = _from_list(val, x)
+    if np.ndim(value):
+        value = _cycled("fill_diagonal", as_array("fill_diagonal", value), len(found[0]))
     return IndexUpdater(x)[found].set(value)
 
 
@@ -447,9 +448,9 @@ def put(
         raise ArgumentError(at_user_line(f"put: mode is 'clip' or 'wrap', not {mode!r}."))
     if x.size:
         places = wrapped(places, x.size) if mode == "wrap" else clipped(places, x.size)
-    values = _cycled("put", as_array("put", _from_list(v)), places.size)
+    values = _cycled("put", as_array("put", _from_list(v, x), x.dtype), places.size)
     flat = reshape_p.bind(x, shape=(x.size,))
-    return reshape_p.bind(IndexUpdater(flat)[places].set(convert(values, x.dtype)), shape=x.shape)
+    return reshape_p.bind(IndexUpdater(flat)[places].set(values), shape=x.shape)
 
 
 def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = True) -> Array:
@@ -467,7 +468,7 @@ def place(arr: ArrayLike, mask: ArrayLike, vals: ArrayLike, *, inplace: bool = T
         raise ShapeError(
             at_user_line(f"place: a mask of shape {flags.shape} does not fit the shape {x.shape}.")
         )
-    values = convert(as_array("place", _from_list(vals)), x.dtype)
+    values = as_array("place", _from_list(vals, x), x.dtype)
     flat = reshape_p.bind(values, shape=(values.size,))
     if not flat.size:
         raise ShapeError(at_user_line("place: there are no values to put in."))

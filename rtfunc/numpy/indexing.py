@@ -38,7 +38,7 @@ from rtfunc.numpy.positions import (
     unravel_index,
     wrapped,
 )
-from rtfunc.ops.convert import as_array, convert, promote
+from rtfunc.ops.convert import as_array, promote
 from rtfunc.ops.elementwise import broadcast_to
 from rtfunc.ops.gather import (
     GatherDimensionNumbers,
@@ -226,7 +226,7 @@ def put_along_axis(
     shape = list(broadcast_shapes("put_along_axis", *_without(axis, arr.shape, i.shape)))
     shape.insert(axis, i.shape[axis] if i.ndim == arr.ndim else 0)
     i, numbers, _ = _along_axis("put_along_axis", arr, i, axis)
-    y = convert(as_array("put_along_axis", values), arr.dtype)
+    y = as_array("put_along_axis", values, arr.dtype)
     broadcast_shapes("put_along_axis", y.shape, tuple(shape))
     out = scatter_p.bind(
         arr,

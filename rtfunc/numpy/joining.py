@@ -6,7 +6,7 @@ Depends on `shape` and `ops.pad_slice`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,32 +16,27 @@ from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, IndexingError, ShapeError, at_user_line
 from rtfunc.core.trace import Tracer
 from rtfunc.numpy.arguments import as_integer, as_sequence
-from rtfunc.numpy.creation import asarray
+from rtfunc.numpy.creation import asarray, promote_elements
 from rtfunc.numpy.index_expressions import index
 from rtfunc.numpy.shape import atleast_1d, atleast_2d, atleast_3d, broadcast_to, expand_dims, ravel
-from rtfunc.ops.convert import convert, owned_array, promote
+from rtfunc.ops.convert import owned_array
 from rtfunc.ops.pad_slice import concatenate_p, slice_
 from rtfunc.ops.shape import normalize_axis, reshape_p
 
 
-def _arrays(operation: str, arrays: Any) -> list[Array]:
-    """The operands of a joining function; an array stands for its parts along the first axis."""
+def _arrays(operation: str, arrays: Any, dtype: DtypeLike = None) -> list[Array]:
+    """The operands of a joining function in `dtype`, or in their common one.
+
+    An array stands for its parts along the first axis.
+    """
     if isinstance(arrays, (Array, np.ndarray)):
         if not arrays.ndim:
             raise ShapeError(at_user_line(f"{operation} takes a sequence of arrays."))
         arrays = [arrays[i] for i in range(arrays.shape[0])]
     members = as_sequence(operation, "arrays", arrays)
-    found = [x if isinstance(x, Array) else asarray(x) for x in members]
-    if not found:
+    if not members:
         raise ArgumentError(at_user_line(f"{operation} needs at least one array."))
-    return found
-
-
-def _same_dtype(operation: str, arrays: Sequence[Array], dtype: DtypeLike) -> list[Array]:
-    if dtype is None:
-        return promote(operation, *arrays)
-    wanted = as_dtype(dtype)
-    return [convert(x, wanted) for x in arrays]
+    return promote_elements(operation, members, None if dtype is None else as_dtype(dtype))
 
 
 def concatenate(
@@ -54,10 +49,10 @@ def concatenate(
     >>> concatenate([np.array([1, 2], "int32"), np.array([3], "int32")])
     Array([1, 2, 3], dtype=int32)
     """
-    found = _arrays("concatenate", arrays)
+    found = _arrays("concatenate", arrays, dtype)
     if axis is None:
         found, axis = [ravel(x) for x in found], 0
-    return _joined("concatenate", _same_dtype("concatenate", found, dtype), axis)
+    return _joined("concatenate", found, axis)
 
 
 concat = concatenate
@@ -97,7 +92,7 @@ def stack(
     Array([[1, 3],
            [2, 4]], dtype=int32)
     """
-    found = _arrays("stack", arrays)
+    found = _arrays("stack", arrays, dtype)
     shape = found[0].shape
     if any(x.shape != shape for x in found):
         raise ShapeError(
@@ -107,7 +102,6 @@ def stack(
         )
     number = normalize_axis("stack", axis, len(shape) + 1)
     sizes = (*shape[:number], 1, *shape[number:])
-    found = _same_dtype("stack", found, dtype)
     return _joined("stack", [reshape_p.bind(x, shape=sizes) for x in found], number)
 
 
@@ -118,7 +112,7 @@ def vstack(arrays: Sequence[ArrayLike] | ArrayLike, dtype: DtypeLike = None) -> 
     Array([[1, 2],
            [3, 4]], dtype=int32)
     """
-    return concatenate([atleast_2d(x) for x in _arrays("vstack", arrays)], 0, dtype)
+    return concatenate([atleast_2d(x) for x in _arrays("vstack", arrays, dtype)], 0)
 
 
 def hstack(arrays: Sequence[ArrayLike] | ArrayLike, dtype: DtypeLike = None) -> Array:
@@ -127,8 +121,8 @@ def hstack(arrays: Sequence[ArrayLike] | ArrayLike, dtype: DtypeLike = None) -> 
     >>> hstack([np.array([1, 2], "int32"), np.array([3], "int32")])
     Array([1, 2, 3], dtype=int32)
     """
-    found = [atleast_1d(x) for x in _arrays("hstack", arrays)]
-    return concatenate(found, 0 if found[0].ndim == 1 else 1, dtype)
+    found = [atleast_1d(x) for x in _arrays("hstack", arrays, dtype)]
+    return concatenate(found, 0 if found[0].ndim == 1 else 1)
 
 
 def dstack(arrays: Sequence[ArrayLike] | ArrayLike, dtype: DtypeLike = None) -> Array:
@@ -137,7 +131,7 @@ def dstack(arrays: Sequence[ArrayLike] | ArrayLike, dtype: DtypeLike = None) -> 
     >>> dstack([np.zeros((2, 3)), np.zeros((2, 3))]).shape
     (2, 3, 2)
     """
-    return concatenate([atleast_3d(x) for x in _arrays("dstack", arrays)], 2, dtype)
+    return concatenate([atleast_3d(x) for x in _arrays("dstack", arrays, dtype)], 2)
 
 
 def column_stack(arrays: Sequence[ArrayLike] | ArrayLike) -> Array:
@@ -158,8 +152,17 @@ def block(arrays: Any) -> Array:
     Array([[1, 0, 0]], dtype=int32)
     """
     depth = _depth(arrays)
-    blocks, joined = _at_least_ndim(arrays, depth)
-    return joined(blocks)
+    members = promote_elements("block", _leaves(arrays))
+    ndim = max(depth, *(x.ndim for x in members))
+    in_order = iter(members)
+
+    def join(part: Any, axis: int) -> Array:
+        if isinstance(part, list):
+            return concatenate([join(x, axis + 1) for x in part], axis)
+        x = next(in_order)
+        return reshape_p.bind(x, shape=(1,) * (ndim - x.ndim) + x.shape) if x.ndim < ndim else x
+
+    return join(arrays, -depth)
 
 
 def _depth(arrays: Any) -> int:
@@ -175,22 +178,10 @@ def _depth(arrays: Any) -> int:
     return depths.pop() + 1
 
 
-def _at_least_ndim(arrays: Any, depth: int) -> tuple[Any, Callable[[Any], Array]]:
-    ndim = max(depth, _most_axes(arrays))
-
-    def join(part: Any, axis: int) -> Array:
-        if isinstance(part, list):
-            return concatenate([join(x, axis + 1) for x in part], axis)
-        x = part if isinstance(part, Array) else asarray(part)
-        return reshape_p.bind(x, shape=(1,) * (ndim - x.ndim) + x.shape) if x.ndim < ndim else x
-
-    return arrays, lambda part: join(part, -depth)
-
-
-def _most_axes(arrays: Any) -> int:
+def _leaves(arrays: Any) -> list[Any]:
     if isinstance(arrays, list):
-        return max(_most_axes(x) for x in arrays)
-    return np.ndim(arrays) if not isinstance(arrays, Array) else arrays.ndim
+        return [leaf for part in arrays for leaf in _leaves(part)]
+    return [arrays]
 
 
 # Splitting
@@ -360,8 +351,7 @@ def insert(x: ArrayLike, obj: Any, values: ArrayLike, axis: int | None = None) -
     size = x.shape[number]
     known = _known_places("insert", obj, size)
     places = _checked("insert", known.reshape(-1), size, size + 1)
-    new = values if isinstance(values, Array) else asarray(values)
-    new = convert(new, x.dtype)
+    new = asarray(values, x.dtype)
     if known.ndim == 0:
         # As in NumPy: for one index, the values' first axis is the one that is inserted.
         new = reshape_p.bind(new, shape=(1,) * (x.ndim - new.ndim) + new.shape)

@@ -229,7 +229,7 @@ def isclose(
     """
     x, y = promote_inexact("isclose", x, y)
     real = dtypes.real_of(x.dtype)
-    rtol, atol = (convert(as_array("isclose", tolerance), real) for tolerance in (rtol, atol))
+    rtol, atol = (as_array("isclose", tolerance, real) for tolerance in (rtol, atol))
     near = le(abs_(sub(x, y)), add(atol, mul(rtol, abs_(y))))
     both_finite = bitwise_and(is_finite(x), is_finite(y))
     close = bitwise_or(bitwise_and(both_finite, near), eq(x, y))

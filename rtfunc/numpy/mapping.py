@@ -18,7 +18,7 @@ from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.numpy.creation import asarray
 from rtfunc.numpy.indexing import where
 from rtfunc.numpy.shape import broadcast_to, moveaxis, squeeze
-from rtfunc.ops.convert import as_array, convert
+from rtfunc.ops.convert import as_array
 from rtfunc.ops.shape import expand_dims, normalize_axis, reshape
 from rtfunc.transforms.arguments import check_callable, wraps
 from rtfunc.transforms.vmap import vmap
@@ -271,7 +271,7 @@ def piecewise(
 
     def value(function: Any) -> Array:
         found: Any = function(x, *args, **kwargs) if callable(function) else function
-        return convert(broadcast_to(as_array("piecewise", found), x.shape), x.dtype)
+        return broadcast_to(as_array("piecewise", found, x.dtype), x.shape)
 
     result = value(other)
     for condition, function in zip(conditions, functions):

@@ -16,7 +16,7 @@ import numpy as np  # noqa: F401  (the examples use it)
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.dtypes import DtypeLike
-from rtfunc.numpy.arguments import constant, refuse_out
+from rtfunc.numpy.arguments import constant, number_in, refuse_out
 from rtfunc.numpy.cumulation import cumprod, cumsum
 from rtfunc.numpy.logic import isnan
 from rtfunc.numpy.reductions import Axis, any, argmax, argmin, max, mean, min, prod, std, sum, var
@@ -45,7 +45,7 @@ def _of_present(reduction: Callable[P, Array], doc: str) -> Callable[P, Array]:
 
     def function(*args: P.args, **options: P.kwargs) -> Array:
         given = signature.bind(*args, **options).arguments
-        x = as_array(name, given.pop("x"))
+        x = number_in(name, given.pop("x"), given.get("dtype"))
         where = _both(given.pop("where", None), _present(x))
         return reduction(x, **given, where=where)  # type: ignore[call-arg]
 
@@ -204,7 +204,7 @@ def nancumsum(
     >>> nancumsum(np.array([1.0, np.nan, 3.0], "float32"))
     Array([1., 1., 4.], dtype=float32)
     """
-    return cumsum(_filled("nancumsum", x, 0), axis, dtype, out)
+    return cumsum(_filled("nancumsum", number_in("nancumsum", x, dtype), 0), axis, dtype, out)
 
 
 def nancumprod(
@@ -215,4 +215,4 @@ def nancumprod(
     >>> nancumprod(np.array([2.0, np.nan, 3.0], "float32"))
     Array([2., 2., 6.], dtype=float32)
     """
-    return cumprod(_filled("nancumprod", x, 1), axis, dtype, out)
+    return cumprod(_filled("nancumprod", number_in("nancumprod", x, dtype), 1), axis, dtype, out)

@@ -120,13 +120,13 @@ def _pairs(value: Any, ndim: int) -> list[tuple[Any, Any]]:
 
 def _constant(x: Array, widths: Sequence[tuple[int, int]], values: Any) -> Array:
     if not isinstance(values, (tuple, list)):
-        fill = convert(asarray(values), x.dtype)
+        fill = asarray(values, x.dtype)
         return pad_with(x, fill, tuple((b, a, 0) for b, a in widths))
     for axis, (width, pair) in enumerate(zip(widths, _pairs(values, x.ndim))):
         for count, value, low in zip(width, pair, (True, False)):
             config = [(0, 0, 0)] * x.ndim
             config[axis] = (count, 0, 0) if low else (0, count, 0)
-            x = pad_with(x, convert(asarray(value), x.dtype), config)
+            x = pad_with(x, asarray(value, x.dtype), config)
     return x
 
 
@@ -175,7 +175,7 @@ def _ramp(x: Array, axis: int, count: int, end: Any, low: bool) -> Array:
     edge = _cut(x, axis, 0, 1) if low else _cut(x, axis, size - 1, size)
     shape = tuple(n for i, n in enumerate(edge.shape) if i != axis)
     edge = reshape_p.bind(edge, shape=shape)
-    ramp = ranges.linspace(asarray(end), edge, count, endpoint=False, axis=axis, dtype=x.dtype)
+    ramp = ranges.linspace(end, edge, count, endpoint=False, axis=axis, dtype=x.dtype)
     return ramp if low else rev(ramp, (axis,))
 
 

@@ -13,14 +13,14 @@ from rtfunc.core import dtypes
 from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, ShapeError, TracerError, at_user_line
 from rtfunc.numpy.arguments import as_integer
-from rtfunc.numpy.creation import asarray, ones, zeros
+from rtfunc.numpy.creation import asarray, ones, promote_data, zeros
 from rtfunc.numpy.elementwise import sqrt
 from rtfunc.numpy.filters import convolve
 from rtfunc.numpy.index_expressions import known_values
 from rtfunc.numpy.joining import concatenate
 from rtfunc.numpy.matrices import eye, vander
 from rtfunc.numpy.reductions import sum as _sum
-from rtfunc.ops.convert import as_array, convert, promote, promote_inexact
+from rtfunc.ops.convert import as_array, convert, promote_inexact
 from rtfunc.ops.shape import reshape
 
 
@@ -103,7 +103,8 @@ def polyval(p: ArrayLike, x: ArrayLike, *, unroll: int = 16) -> Array:
     >>> polyval(np.array([1, 2, 3], "int32"), 2)
     Array(11, dtype=int32)
     """
-    p, x = promote("polyval", _coefficients("polyval", p, None), as_array("polyval", x))
+    p, x = promote_data("polyval", p, x)
+    p = _coefficients("polyval", p, None)
     total = x * 0
     for k in range(p.shape[0]):
         total = total * x + p[k]
@@ -111,7 +112,7 @@ def polyval(p: ArrayLike, x: ArrayLike, *, unroll: int = 16) -> Array:
 
 
 def _aligned(operation: str, a: Any, b: Any) -> tuple[Array, Array]:
-    a, b = promote(operation, _coefficients(operation, a), _coefficients(operation, b))
+    a, b = (_coefficients(operation, p) for p in promote_data(operation, a, b))
     size = max(a.shape[0], b.shape[0])
     first, second = (
         concatenate([zeros(size - p.shape[0], p.dtype), p]) if p.shape[0] < size else p
@@ -146,7 +147,7 @@ def polymul(a1: ArrayLike, a2: ArrayLike, *, trim_leading_zeros: bool = False) -
     >>> polymul(np.array([1, 2], "int32"), np.array([1, -2], "int32"))
     Array([ 1,  0, -4], dtype=int32)
     """
-    a, b = promote("polymul", _coefficients("polymul", a1), _coefficients("polymul", a2))
+    a, b = (_coefficients("polymul", p) for p in promote_data("polymul", a1, a2))
     if trim_leading_zeros:
         a, b = (_trimmed("polymul", p) for p in (a, b))
     return convolve(a, b)
@@ -172,7 +173,7 @@ def polydiv(u: ArrayLike, v: ArrayLike, *, trim_leading_zeros: bool = False) -> 
     Array([ 1., -2.], dtype=float32)
     """
     rest, divisor = promote_inexact(
-        "polydiv", _coefficients("polydiv", u), _coefficients("polydiv", v)
+        "polydiv", *(_coefficients("polydiv", p) for p in promote_data("polydiv", u, v))
     )
     n, m = rest.shape[0], divisor.shape[0]
     quotient = []
@@ -218,7 +219,8 @@ def polyint(p: ArrayLike, m: int = 1, k: ArrayLike | None = None) -> Array:
     if m < 0:
         raise ArgumentError(at_user_line(f"polyint: the order is not negative, got {m}."))
     p, constants = promote_inexact(
-        "polyint", _coefficients("polyint", p), _coefficients("polyint", 0 if k is None else k)
+        "polyint",
+        *(_coefficients("polyint", c) for c in promote_data("polyint", p, 0 if k is None else k)),
     )
     if constants.shape[0] not in (1, m):
         raise ArgumentError(
@@ -261,7 +263,7 @@ def polyfit(
     deg = as_integer("polyfit", "the degree", deg)
     if deg < 0:
         raise ArgumentError(at_user_line(f"polyfit: the degree is not negative, got {deg}."))
-    x, y = promote_inexact("polyfit", as_array("polyfit", x), as_array("polyfit", y))
+    x, y = promote_inexact("polyfit", x, y)
     if x.ndim != 1 or not x.size or y.ndim not in (1, 2) or y.shape[0] != x.shape[0]:
         raise ShapeError(
             at_user_line(
@@ -274,7 +276,7 @@ def polyfit(
         rcond = x.shape[0] * float(dtypes.finfo(x.dtype).eps)
     lhs, rhs = vander(x, order), y
     if w is not None:
-        factors = convert(as_array("polyfit", w), x.dtype)
+        factors = as_array("polyfit", w, x.dtype)
         if factors.shape != x.shape:
             raise ShapeError(
                 at_user_line(f"polyfit: w of shape {factors.shape} does not fit {x.shape}.")

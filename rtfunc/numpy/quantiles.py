@@ -183,7 +183,7 @@ def _quantile(
         raise DtypeError(at_user_line(f"{operation} takes real numbers, not {x.dtype}."))
     if isinstance(q, (list, tuple)):
         q = asarray(q, dtypes.to_inexact(x.dtype))
-    x, q = promote_inexact(operation, x, q)
+    x, q = promote_inexact(operation, a, q)
     if not isinstance(q, Tracer):
         values = np.asarray(q, "float64")
         if not np.all((values >= 0) & (values <= whole)):

@@ -19,9 +19,9 @@ from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, TracerError, at_user_line
 from rtfunc.core.trace import Tracer, context
 from rtfunc.numpy.arguments import as_integer
-from rtfunc.numpy.creation import asarray
+from rtfunc.numpy.creation import asarray, promote_data
 from rtfunc.ops.arithmetic import add, div, mul, sub
-from rtfunc.ops.convert import as_array, convert, promote, promote_inexact, scalar
+from rtfunc.ops.convert import as_array, convert, promote, scalar
 from rtfunc.ops.exponential import log, power
 from rtfunc.ops.iota import broadcasted_iota, iota
 from rtfunc.ops.rounding import floor
@@ -53,7 +53,8 @@ def arange(
     only_stop = stop is None
     if only_stop:
         start, stop = 0, start
-    ends = [as_array("arange", v) for v in (start, stop, 1 if step is None else step)]
+    step, only_unit = (1, True) if step is None else (step, False)
+    ends = [as_array("arange", v) for v in (start, stop, step)]
     if any(isinstance(v, Tracer) for v in ends):
         raise TracerError(
             at_user_line(
@@ -65,11 +66,15 @@ def arange(
         raise DtypeError(
             at_user_line(f"arange takes real scalars, not {', '.join(str(v.aval) for v in ends)}.")
         )
-    given = ends[only_stop : 2 if step is None else 3]
+    given = ends[only_stop : 2 if only_unit else 3]
     wanted = promote("arange", *given)[0].dtype if dtype is None else as_dtype(dtype)
     if dtype is None and wanted == dtypes.bool_:
         wanted = dtypes.default_int
-    first, last, gap = (_number(v) for v in ends)
+    known: list[Any] = [
+        v if type(v) is float else end.item()  # of a Python number all digits count
+        for v, end in zip((start, stop, step), ends)
+    ]
+    first, last, gap = known
     if gap == 0:
         raise ArgumentError(at_user_line("arange: the step is 0."))
     if context.trace is not None and dtypes.is_integer(wanted) and (first, gap) == (0, 1):
@@ -80,10 +85,6 @@ def arange(
         numbers = np.arange(first, last, gap, dtype=np.int64 if exact else np.float64)
         result = convert(Array(numbers), wanted)
     return result if device is None else asarray(result, device=device)
-
-
-def _number(x: Array) -> Any:
-    return x.item()
 
 
 def _count(operation: str, num: Any) -> int:
@@ -114,8 +115,7 @@ def linspace(
     Array([0. , 0.5, 1. ], dtype=float32)
     """
     count = _count("linspace", num)
-    start, stop = promote_inexact("linspace", *_ends(start, stop))
-    wanted = start.dtype if dtype is None else as_dtype(dtype)
+    (start, stop), wanted = _ends("linspace", dtype, start, stop)
     shape = broadcast_shapes("linspace", start.shape, stop.shape)
     place = normalize_axis("linspace", axis, len(shape) + 1)
     parts = count - 1 if endpoint else count
@@ -141,8 +141,16 @@ def linspace(
     return (result, step) if retstep else result
 
 
-def _ends(start: Any, stop: Any) -> tuple[Array, Array]:
-    return tuple(asarray(v) for v in (start, stop))  # type: ignore[return-value]
+def _ends(operation: str, dtype: DtypeLike, *ends: Any) -> tuple[list[Array], np.dtype]:
+    """The ends in the dtype of the computation, which has the digits of the result; that dtype."""
+    found = promote_data(operation, *ends)
+    common = dtypes.to_inexact(found[0].dtype)
+    wanted = common if dtype is None else as_dtype(dtype)
+    if dtypes.is_inexact(wanted):
+        common, _ = dtypes.promote(common, False, wanted, False)
+    if found[0].dtype == common:
+        return found, wanted
+    return promote_data(operation, *ends, dtype=common), wanted
 
 
 def _wide(x: Array) -> np.ndarray:
@@ -164,8 +172,7 @@ def logspace(
     >>> logspace(0, 2, 3)
     Array([  1.,  10., 100.], dtype=float32)
     """
-    start, stop, base = promote_inexact("logspace", *_ends(start, stop), asarray(base))
-    wanted = start.dtype if dtype is None else as_dtype(dtype)
+    (start, stop, base), wanted = _ends("logspace", dtype, start, stop, base)
     shape = broadcast_shapes("logspace", start.shape, stop.shape)
     axis = normalize_axis("logspace", axis, len(shape) + 1)
     if not any(isinstance(v, Tracer) for v in (start, stop, base)):
@@ -188,8 +195,7 @@ def geomspace(
     >>> geomspace(1, 100, 3)
     Array([  1.,  10., 100.], dtype=float32)
     """
-    start, stop = promote_inexact("geomspace", *_ends(start, stop))
-    wanted = start.dtype if dtype is None else as_dtype(dtype)
+    (start, stop), wanted = _ends("geomspace", dtype, start, stop)
     shape = broadcast_shapes("geomspace", start.shape, stop.shape)
     axis = normalize_axis("geomspace", axis, len(shape) + 1)
     if not isinstance(start, Tracer) and not isinstance(stop, Tracer):

@@ -20,7 +20,7 @@ from rtfunc.core.dtypes import DtypeLike, as_dtype
 from rtfunc.core.errors import ArgumentError, DtypeError, ShapeError, at_user_line
 from rtfunc.core.primitive import Primitive
 from rtfunc.core.trace import Tracer
-from rtfunc.numpy.arguments import constant, refuse_out
+from rtfunc.numpy.arguments import constant, number_in, refuse_out
 from rtfunc.ops.arithmetic import add, div, maximum, minimum, mul, sqrt, square, sub
 from rtfunc.ops.comparison import eq, ne
 from rtfunc.ops.complex import abs_
@@ -142,8 +142,7 @@ def _total(
     where: Any,
     neutral: int,
 ) -> Array:
-    if not isinstance(x, Array):
-        x = as_array(operation, x)
+    x = number_in(operation, x, dtype)
     wanted = sum_dtype(x.dtype, dtype)
     if x.dtype != wanted:
         x = convert(x, wanted, x.weak_type)
@@ -152,7 +151,7 @@ def _total(
     result = _reduced(primitive, x, _axes(operation, axis, x.ndim), keepdims)
     if initial is None:
         return result
-    start = convert(as_array(operation, initial), wanted)
+    start = as_array(operation, initial, wanted)
     return add(result, start) if neutral == 0 else mul(result, start)
 
 
@@ -229,8 +228,7 @@ def _extreme(
     result = _reduced(primitive, x, axes, keepdims)
     if initial is None:
         return result
-    start = as_array(operation, initial)
-    return combine(result, convert(start, result.dtype))
+    return combine(result, as_array(operation, initial, result.dtype))
 
 
 def ptp(x: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False) -> Array:
@@ -373,7 +371,7 @@ def mean(
     Array([2., 3.], dtype=float32)
     """
     refuse_out("mean", out)
-    x, wanted = _computation(as_array("mean", x), dtype)
+    x, wanted = _computation(number_in("mean", x, dtype), dtype)
     axes = _axes("mean", axis, x.ndim)
     total = _reduced(reduce_sum_p, _selected("mean", x, where, 0), axes, keepdims)
     return convert(div(total, _count("mean", x, axes, where, x.dtype, keepdims)), wanted)
@@ -443,12 +441,12 @@ def _variance(
                 at_user_line(f"{operation}: ddof and correction are the same; give one of them.")
             )
         ddof = correction
-    x, wanted = _computation(as_array(operation, x), dtype)
+    x, wanted = _computation(number_in(operation, x, dtype), dtype)
     x = _selected(operation, x, where, 0)  # what is left out gives no NaN to derivatives either
     axes = _axes(operation, axis, x.ndim)
     real = dtypes.real_of(x.dtype)
     if mean is not None:
-        center = convert(as_array(operation, mean), x.dtype)
+        center = as_array(operation, mean, x.dtype)
         if broadcast_shapes(operation, center.shape, x.shape) != x.shape:
             raise ShapeError(
                 at_user_line(

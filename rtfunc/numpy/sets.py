@@ -15,7 +15,7 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import TracerError, UnsupportedError, at_user_line
 from rtfunc.core.trace import context
 from rtfunc.numpy.arguments import as_integer
-from rtfunc.numpy.creation import asarray
+from rtfunc.numpy.creation import asarray, promote_data
 from rtfunc.numpy.index_expressions import index, known_values
 from rtfunc.numpy.joining import concatenate
 from rtfunc.numpy.logic import isnan
@@ -25,7 +25,7 @@ from rtfunc.numpy.sorting import check_method
 from rtfunc.ops import sort as _sort
 from rtfunc.ops.arithmetic import sub
 from rtfunc.ops.comparison import bitwise_and, bitwise_not, eq, lt, ne
-from rtfunc.ops.convert import convert, owned_array, promote, scalar
+from rtfunc.ops.convert import convert, owned_array, scalar
 from rtfunc.ops.cumulative import cummax, cumsum
 from rtfunc.ops.iota import iota
 from rtfunc.ops.select import select
@@ -227,22 +227,17 @@ def isin(
     Array([ True, False,  True], dtype=bool)
     """
     check_method("isin", method)
-    x, among = promote("isin", _any_array(element), _any_array(test_elements))
+    x, among = promote_data("isin", element, test_elements)
     among = reshape_p.bind(among, shape=(among.size,))
     found = _any(eq(expand_dims(x, (x.ndim,)), among), -1)
     return bitwise_not(found) if invert else found
-
-
-def _any_array(x: Any) -> Any:
-    return asarray(x) if isinstance(x, (list, tuple)) else x
 
 
 # Sets as sorted arrays
 
 
 def _flat_pair(operation: str, ar1: Any, ar2: Any) -> tuple[Array, Array]:
-    arrays = [asarray(a) if isinstance(a, (list, tuple)) else a for a in (ar1, ar2)]
-    a, b = promote(operation, *arrays)
+    a, b = promote_data(operation, ar1, ar2)
     return reshape_p.bind(a, shape=(a.size,)), reshape_p.bind(b, shape=(b.size,))
 
 

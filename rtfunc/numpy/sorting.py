@@ -16,14 +16,14 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.errors import ArgumentError, ShapeError, at_user_line
 from rtfunc.core.trace import context
 from rtfunc.numpy.arguments import as_sequence
-from rtfunc.numpy.creation import asarray
+from rtfunc.numpy.creation import asarray, promote_data
 from rtfunc.numpy.index_expressions import index, known_values
 from rtfunc.numpy.indexing import take_along_axis
 from rtfunc.numpy.logic import isnan
 from rtfunc.ops import sort as _sort
 from rtfunc.ops.arithmetic import add, div, minimum, sub
 from rtfunc.ops.comparison import bitwise_and, bitwise_not, bitwise_or, le, lt
-from rtfunc.ops.convert import as_array, convert, owned_array, promote, scalar
+from rtfunc.ops.convert import as_array, convert, owned_array, scalar
 from rtfunc.ops.select import select
 from rtfunc.ops.shape import full, normalize_axis, reshape_p
 
@@ -169,7 +169,7 @@ def searchsorted(
     check_method("searchsorted", method)
     if side not in ("left", "right"):
         raise ArgumentError(at_user_line(f"searchsorted: side is 'left' or 'right', not {side!r}."))
-    x, v = promote("searchsorted", _any_array(x), _any_array(v))
+    x, v = promote_data("searchsorted", x, v)
     if x.ndim != 1:
         raise ShapeError(at_user_line(f"searchsorted searches in one axis, not shape {x.shape}."))
     if sorter is not None:
@@ -196,10 +196,6 @@ def searchsorted(
     return low
 
 
-def _any_array(x: Any) -> Any:
-    return asarray(x) if isinstance(x, (list, tuple)) else x
-
-
 def _precedes(x: Array, v: Array, side: str) -> Array:
     """Whether the element x comes before the place of v; NaN is larger than all numbers."""
     if side == "left":
@@ -216,7 +212,7 @@ def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False, *, method: str 
     >>> digitize(np.array([0.5, 1.5, 9.0]), np.array([0.0, 1.0, 2.0]))
     Array([1, 2, 3], dtype=int32)
     """
-    x, bins = _any_array(x), as_array("digitize", _any_array(bins))
+    x, bins = promote_data("digitize", x, bins)
     if bins.ndim != 1:
         raise ShapeError(at_user_line(f"digitize takes 1-d bins, not shape {bins.shape}."))
     size = bins.shape[0]

@@ -70,7 +70,9 @@ def _outer(function: Callable[..., Array]) -> Callable[..., Array]:
     def outer(a: ArrayLike, b: ArrayLike, /) -> Array:
         """The function of every pair of elements, the axes of `a` first."""
         x, y = as_array("outer", a), as_array("outer", b)
-        return function(reshape(x, (*x.shape, *(1,) * y.ndim)), y)
+        if not y.ndim:
+            return function(a, b)
+        return function(reshape(x, (*x.shape, *(1,) * y.ndim)) if x.ndim else a, b)
 
     return outer
 

@@ -44,12 +44,21 @@ def _integer(value: int, dtype: np.dtype) -> Array:
     return Array(buffer)
 
 
-def as_array(operation: str, x: ArrayLike) -> Array:
+def as_array(
+    operation: str, x: ArrayLike, dtype: np.dtype | None = None, weak_type: bool = False
+) -> Array:
     """`x` as an Array, without a copy where that is safe: for operands that are read at once.
 
-    Python scalars become weakly typed. Raises `DtypeError` for lists and other types, naming
-    `operation`.
+    With `dtype` and `weak_type` it is converted to them. A Python number is rounded once: 0.1 as
+    float64 is the double, where `convert(as_array(...), float64)` would go by way of float32.
+    Without a dtype Python scalars become weakly typed. Raises `DtypeError` for lists and other
+    types, naming `operation`.
     """
+    if dtype is not None:
+        if isinstance(x, (float, complex)) and not isinstance(x, np.generic):
+            wide = dtypes.float64 if isinstance(x, float) else dtypes.complex128
+            return convert(Array(np.asarray(x, wide)), dtype, weak_type)
+        return convert(as_array(operation, x), dtype, weak_type)
     if isinstance(x, Array):
         return x
     kind = _python_scalars.get(type(x))
@@ -75,17 +84,17 @@ def as_array(operation: str, x: ArrayLike) -> Array:
     )
 
 
-def owned_array(operation: str, x: ArrayLike) -> Array:
+def owned_array(
+    operation: str, x: ArrayLike, dtype: np.dtype | None = None, weak_type: bool = False
+) -> Array:
     """As `as_array`, but never sharing memory that its owner may change: writeable arrays are copied.
 
     For operations whose result may be a view of their operand, or the operand itself.
     """
-    if isinstance(x, Array):
-        return x
-    array = as_array(operation, x)
-    if isinstance(array._buffer, np.ndarray) and array._buffer.flags.writeable:
-        return Array(array._buffer.copy(), array._weak)
-    return array
+    kept = dtype is None or getattr(x, "dtype", None) == dtype
+    if kept and isinstance(x, np.ndarray) and x.flags.writeable:
+        x = x.copy()
+    return as_array(operation, x, dtype, weak_type)
 
 
 def _python_scalar(x: Any, dtype: np.dtype) -> np.ndarray:
@@ -175,7 +184,7 @@ def convert_element_type(x: ArrayLike, dtype: DtypeLike) -> Array:
     >>> convert_element_type(2.7, "int8")
     Array(2, dtype=int8)
     """
-    return convert(as_array("convert_element_type", x), dtypes.as_dtype(dtype))
+    return as_array("convert_element_type", x, dtypes.as_dtype(dtype))
 
 
 def cast(x: Any, dtype: np.dtype, xp: Any = np) -> Any:

@@ -352,6 +352,8 @@ def dynamic_update_index_in_dim(
     Array([0, 7, 0], dtype=int32)
     """
     x = owned_array("dynamic_update_index_in_dim", x)
+    if isinstance(update, (float, complex)):
+        update = promote("dynamic_update_index_in_dim", x, update)[1]
     update = owned_array("dynamic_update_index_in_dim", update)
     axis = normalize_axis("dynamic_update_index_in_dim", axis, x.ndim)
     if update.ndim != x.ndim:

@@ -179,7 +179,7 @@ def pad(x: ArrayLike, value: ArrayLike, padding_config: Sequence[tuple[int, int,
     Array([0, 1, 0, 1, 0, 0], dtype=int32)
     """
     x = owned_array("pad", x)
-    value = as_array("pad", value)
+    given, value = value, as_array("pad", value)
     if value.dtype != x.dtype:
         if not value.weak_type:
             check_same_dtype("pad", (x.aval, value.aval))
@@ -190,7 +190,7 @@ def pad(x: ArrayLike, value: ArrayLike, padding_config: Sequence[tuple[int, int,
                     f"pad of an {x.dtype} array takes a value of that kind, not {value.dtype}."
                 )
             )
-        x, value = convert(x, dtype, x.weak_type), convert(value, dtype, True)
+        x, value = convert(x, dtype, x.weak_type), as_array("pad", given, dtype, True)
     config = [
         axis_integers("pad", "an entry of padding_config", entry, 3) for entry in padding_config
     ]
@@ -326,7 +326,7 @@ def shift_in(x: Array, axis: int, fill: ArrayLike, *, forward: bool) -> Array:
     minus = tuple(-n for n in one)
     return pad_p.bind(
         x,
-        convert(as_array("shift_in", fill), x.dtype, x.weak_type),
+        as_array("shift_in", fill, x.dtype, x.weak_type),
         low=one if forward else minus,
         high=minus if forward else one,
         interior=(0,) * x.ndim,

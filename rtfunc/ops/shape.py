@@ -258,8 +258,8 @@ def full(shape: int | Sequence[int], value: ArrayLike, dtype: Any = None) -> Arr
     >>> full((2,), 7)
     Array([7, 7], dtype=int32)
     """
-    value = owned_array("full", value)
-    value = convert(value, value.dtype if dtype is None else as_dtype(dtype))
+    value = owned_array("full", value, None if dtype is None else as_dtype(dtype))
+    value = convert(value, value.dtype)
     return broadcast_in_dim(value, as_shape(shape), ()) if not value.shape else value
 
 

@@ -97,7 +97,7 @@ def _line_search(link: str, search: Search) -> GradientTransformation:
         like = tree.map(as_leaf, state.grad)
 
         def number(x: Any) -> Array:
-            return convert(as_array(link, x), wide)
+            return as_array(link, x, wide)
 
         def same(x: Any, old: Array) -> Array:
             return convert(as_leaf(x), old.dtype)

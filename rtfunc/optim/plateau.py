@@ -10,7 +10,7 @@ from rtfunc import numpy as rnp
 from rtfunc import tree
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.ops.convert import as_array, convert
+from rtfunc.ops.convert import as_array
 from rtfunc.optim.base import (
     GradientTransformation,
     Updates,
@@ -135,7 +135,7 @@ def reduce_on_plateau(
                     "`optimizer.update(grads, state, params, value=loss)`."
                 )
             )
-        value = convert(as_array("reduce_on_plateau", value), state.best.dtype)
+        value = as_array("reduce_on_plateau", value, state.best.dtype)
         state = state._replace(sum=state.sum + value, count=state.count + 1)
         judgement = judged(state, state.sum / every)
         due = state.count == every

@@ -16,7 +16,7 @@ from rtfunc import numpy as rnp
 from rtfunc.core import dtypes
 from rtfunc.core.array import Array
 from rtfunc.core.errors import ArgumentError, at_user_line
-from rtfunc.ops.convert import as_array, convert, scalar
+from rtfunc.ops.convert import as_array
 
 Schedule: TypeAlias = Callable[[Any], Any]
 
@@ -27,9 +27,7 @@ def as_number(x: Any) -> Array:
     >>> as_number(0.1)
     Array(0.1, dtype=float64, weak_type=True)
     """
-    if isinstance(x, (int, float)):  # as an Array it would be rounded to float32
-        return scalar(float(x), dtypes.float64, weak_type=True)
-    return convert(as_array("schedule", x), dtypes.float64, weak_type=True)
+    return as_array("schedule", x, dtypes.float64, weak_type=True)
 
 
 def _steps(schedule: str, name: str, value: int, least: int = 1) -> None:

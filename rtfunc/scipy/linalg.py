@@ -15,13 +15,13 @@ from rtfunc.core.array import Array, ArrayLike
 from rtfunc.core.aval import broadcast_shapes
 from rtfunc.core.errors import ArgumentError, ShapeError, UnsupportedError, at_user_line
 from rtfunc.numpy import linalg as _linalg
-from rtfunc.numpy.creation import asarray
+from rtfunc.numpy.creation import asarray, promote_elements
 from rtfunc.numpy.linalg import det as det
 from rtfunc.numpy.linalg import expm as expm
 from rtfunc.numpy.linalg import inv as inv
 from rtfunc.ops import linalg as _ops
 from rtfunc.ops.arithmetic import add, sub
-from rtfunc.ops.convert import convert, promote
+from rtfunc.ops.convert import convert
 from rtfunc.ops.elementwise import broadcast_to
 from rtfunc.ops.gather import GatherDimensionNumbers, gather
 from rtfunc.ops.iota import broadcasted_iota
@@ -406,7 +406,7 @@ def block_diag(*arrs: ArrayLike) -> Array:
     Array([[1, 2, 0],
            [0, 0, 3]], dtype=int32)
     """
-    blocks = promote("block_diag", *(asarray(x) for x in arrs or ([[]],)))
+    blocks = promote_elements("block_diag", arrs or ([[]],))
     wide = [x for x in blocks if x.ndim > 2]
     if wide:
         raise ShapeError(
@@ -434,9 +434,8 @@ def toeplitz(c: ArrayLike | Sequence[Any], r: ArrayLike | Sequence[Any] | None =
            [2, 1, 2],
            [3, 2, 1]], dtype=int32)
     """
-    column = asarray(c)
-    row = mx.conj(column) if r is None else asarray(r)
-    column, row = promote("toeplitz", column, row)
+    column, row = promote_elements("toeplitz", (c, c if r is None else r))
+    row = mx.conj(row) if r is None else row
     if not column.ndim or not row.ndim:
         raise ShapeError(
             at_user_line(f"toeplitz takes vectors, but got shapes {column.shape} and {row.shape}.")

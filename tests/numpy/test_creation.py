@@ -376,3 +376,18 @@ def test_identity_and_vandermonde():
         rnp.tril(x)
     with pytest.raises(ShapeError, match="diag takes one or two axes"):
         rnp.diag(np.zeros((2, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda value: rnp.full(2, value, "float64"),
+        lambda value: rnp.full_like(np.ones(2), value),
+        lambda value: rnp.astype(value, "float64"),
+    ],
+)
+def test_filling_with_a_numpy_array_keeps_no_memory_of_it(make):
+    value = np.array([1.0, 2.0])
+    result = make(value)
+    value[0] = 7.0
+    np.testing.assert_array_equal(result, [1.0, 2.0])

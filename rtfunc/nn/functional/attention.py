@@ -136,7 +136,7 @@ def masked_softmax(
     """
     (x,) = promote_inexact("masked_softmax", scores)
     if bias is not None:
-        bias = convert(as_array("masked_softmax", bias), x.dtype)
+        bias = as_array("masked_softmax", bias, x.dtype)
         finite = stop_gradient(bias) > -rnp.inf
         x = x + rnp.where(finite, bias, 0)
         allowed = finite if allowed is None else rnp.logical_and(finite, allowed)

@@ -25,9 +25,7 @@ def sinusoidal_encoding(
            [0.841471 , 0.5403023]], dtype=float32)
     """
     kind = dtypes.as_dtype(dtype)
-    angles = _angles(
-        as_array("sinusoidal_encoding", positions), (features + 1) // 2, features, base, kind
-    )
+    angles = _angles("sinusoidal_encoding", positions, (features + 1) // 2, features, base, kind)
     pairs = rnp.stack([rnp.sin(angles), rnp.cos(angles)], axis=-1)
     out = pairs.reshape((*angles.shape[:-1], -1))[..., :features]
     return convert(out, kind)
@@ -69,7 +67,7 @@ def rotary_embedding(
     positions = rnp.arange(x.shape[-2]) if positions is None else positions
     wide = dtypes.compute_dtype(x.dtype)
     half = x.shape[-1] // 2
-    angles = _angles(as_array("rotary_embedding", positions), half, x.shape[-1], base, wide)
+    angles = _angles("rotary_embedding", positions, half, x.shape[-1], base, wide)
     cos, sin = rnp.cos(angles), rnp.sin(angles)
     given = convert(x, wide)
     if interleaved:
@@ -85,8 +83,10 @@ def rotary_embedding(
     return convert(out, x.dtype)
 
 
-def _angles(positions: Array, count: int, features: int, base: float, dtype: object) -> Array:
+def _angles(
+    operation: str, positions: ArrayLike, count: int, features: int, base: float, dtype: DtypeLike
+) -> Array:
     """positions / base**(2i / features) for i below `count`: (..., count), in float32 or more."""
     wide = dtypes.compute_dtype(dtypes.as_dtype(dtype))
     frequencies = base ** (-2 * rnp.arange(count, dtype=wide) / features)
-    return convert(positions, wide)[..., None] * frequencies
+    return as_array(operation, positions, wide)[..., None] * frequencies

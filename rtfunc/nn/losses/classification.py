@@ -231,7 +231,9 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         values = x - x * y + soft
     else:
-        values = (1.0 - y) * x + ((rnp.asarray(pos_weight) - 1.0) * y + 1.0) * soft
+        values = (1.0 - y) * x + (
+            (as_array("binary_cross_entropy_with_logits", pos_weight, x.dtype) - 1.0) * y + 1.0
+        ) * soft
     values = values if weight is None else values * weight
     return reduced("binary_cross_entropy_with_logits", values, reduction)
 

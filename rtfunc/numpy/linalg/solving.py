@@ -112,7 +112,7 @@ def _tolerance(operation: str, x: Array, rtol: ArrayLike | None, factor: float) 
     if rtol is None:
         value = scalar(factor * max(x.shape[-2:]) * float(dtypes.finfo(dtype).eps), dtype)
     else:
-        value = convert(as_array(operation, rtol), dtype)
+        value = as_array(operation, rtol, dtype)
     return broadcast_to(value, x.shape[:-2])
 
 
@@ -173,7 +173,7 @@ def matrix_rank(
     if not values.shape[-1]:
         return filled(x.shape[:-2], 0, dtypes.int32)
     if tol is not None:
-        bound = broadcast_to(convert(as_array("matrix_rank", tol), values.dtype), x.shape[:-2])
+        bound = broadcast_to(as_array("matrix_rank", tol, values.dtype), x.shape[:-2])
     else:
         bound = mul(amax(values, -1), _tolerance("matrix_rank", x, rtol, 1))
     return sum_(convert(gt(values, expand_dims(bound, (-1,))), dtypes.int32), -1)
