@@ -50,7 +50,9 @@ def attach_epilogues(program: Program) -> None:
     steps = program.steps
     for number in range(len(steps) - 1, -1, -1):
         call = steps[number]
-        split = _splitting(call) if isinstance(call, Call) and call.epilogue is None else None
+        if not isinstance(call, Call) or call.epilogue is not None:
+            continue
+        split = _splitting(call)
         if split is None:
             continue
         for later in range(number + 1, len(steps)):
