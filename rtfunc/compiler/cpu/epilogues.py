@@ -40,6 +40,9 @@ from rtfunc.core.graph import Equation, Variable
 _FEWEST_COLUMNS = 32
 #: The same for the last axis of a convolution's result.
 _SHORTEST_RUN = 4
+#: Larger Kernels gain less by the result's being in the cache than they lose by short runs through other
+#: arrays: an Adam update took a tenth longer, a gradient of gelu a twentieth.
+_MOST_NODES = 16
 
 
 # Which Kernels.
@@ -98,7 +101,7 @@ def _follows(
 ) -> bool:
     """Whether a Kernel reads the result point by point, and splits into blocks like it."""
     out = program.base(call.equation.outputs[0])
-    if any(kernel.reduced) or kernel.size != out.aval.size:
+    if any(kernel.reduced) or kernel.size != out.aval.size or len(kernel.nodes) > _MOST_NODES:
         return False
     loads = [
         n for n in kernel.nodes if n.op == "load" and program.base(n.params["variable"]) is out
