@@ -12,6 +12,7 @@ import pytest
 
 import rtfunc as rf
 import rtfunc.numpy as rnp
+from rtfunc.compiler import forks
 from rtfunc.compiler.cpu import engine
 from rtfunc.compiler.cpu.crew import Crew
 from rtfunc.compiler.interpreter import set_for_compiling
@@ -88,7 +89,7 @@ def test_a_fork_waits_for_a_thread_that_compiles():
     inside, ended = threading.Event(), []
 
     def compiling():
-        with set_for_compiling():
+        with forks.held_off(), set_for_compiling():
             inside.set()
             time.sleep(0.1)
             ended.append(True)
@@ -100,6 +101,17 @@ def test_a_fork_waits_for_a_thread_that_compiles():
     if not child:
         os._exit(0 if ended and gc.isenabled() else 1)
     thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:os.fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_has_its_settings_back_whoever_was_compiling():
+    before = sys.getswitchinterval()
+    with set_for_compiling():
+        child = os.fork()
+        if not child:
+            os._exit(0 if gc.isenabled() and sys.getswitchinterval() == before else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
