@@ -658,9 +658,9 @@ def test_dropped_functions_leave_no_memory_behind():
             for n in range(start, start + count):
                 rf.jit(lambda x, n=n: rnp.sum(rnp.sin(x + n) @ x))(x)
 
-        compile_and_drop(0, 150)  # past the first renewal of LLVM's pass managers
+        compile_and_drop(0, 400)  # until what LLVM and the threads' allocators keep has settled
         before = resident()
-        compile_and_drop(150, 200)
+        compile_and_drop(400, 200)
         print(resident() - before)
     """
     # A function that stayed would keep its Graph and its code: some 100 kB.
