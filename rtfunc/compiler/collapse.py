@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from rtfunc.compiler.kernel import Affine, Kernel, Node, Store
+from rtfunc.compiler.kernel import Affine, Kernel
 
 
 def collapse(kernel: Kernel, barriers: Collection[int] = ()) -> Kernel:
@@ -36,12 +36,4 @@ def collapse(kernel: Kernel, barriers: Collection[int] = ()) -> Kernel:
 
     domain = tuple(math.prod(kernel.domain[a] for a in g) for g in groups)
     reduced = tuple(kernel.reduced[g[0]] for g in groups)
-    copies: dict[Node, Node] = {}
-    for node in kernel.nodes:
-        params = node.params
-        if "offset" in params:
-            params = {**params, "offset": joined(params["offset"])}
-        args = [copies[a] for a in node.args]
-        copies[node] = Node(node.op, args, node.dtype, params, node.full, node.stage, node.number)
-    stores = [Store(copies[s.node], s.variable, joined(s.offset)) for s in kernel.stores]
-    return Kernel(domain, reduced, list(copies.values()), stores, kernel.name)
+    return kernel.with_axes(domain, reduced, joined)

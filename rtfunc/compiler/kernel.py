@@ -133,6 +133,29 @@ class Kernel:
         """The variables that are stored, each once."""
         return list(dict.fromkeys(s.variable for s in self.stores))
 
+    def touches(self) -> list[Variable]:
+        """The variables that are loaded or stored, each once."""
+        return list(dict.fromkeys([*self.reads(), *self.writes()]))
+
+    def with_axes(
+        self,
+        domain: tuple[int, ...],
+        reduced: tuple[bool, ...],
+        moved: Callable[[Affine], Affine],
+    ) -> Kernel:
+        """The same computation over other axes: `moved` gives an offset over them for one over the old."""
+        copies: dict[Node, Node] = {}
+        for node in self.nodes:
+            params = node.params
+            if "offset" in params:
+                params = {**params, "offset": moved(params["offset"])}
+            args = [copies[a] for a in node.args]
+            copies[node] = Node(
+                node.op, args, node.dtype, params, node.full, node.stage, node.number
+            )
+        stores = [Store(copies[s.node], s.variable, moved(s.offset)) for s in self.stores]
+        return Kernel(domain, reduced, list(copies.values()), stores, self.name)
+
     def __str__(self) -> str:
         return format_kernel(self, names())
 

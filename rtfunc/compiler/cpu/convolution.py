@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from rtfunc.compiler.cpu.convolution_geometry import ConvolutionSpec, Phase
-from rtfunc.compiler.cpu.convolution_plan import ConvolutionPlan
+from rtfunc.compiler.cpu.convolution_plan import ConvolutionPlan, plan_convolution
 from rtfunc.compiler.cpu.convolution_tiles import TileEmitter
 from rtfunc.compiler.cpu.emission import (
     BODY,
@@ -74,7 +74,7 @@ def emit_convolution(
         function, code = new_function(module, name, [pointer] * 4)
         code.b.ret_void()
         return Emitted(function, 0)
-    return _Convolution(module, name, ConvolutionPlan(spec), epilogue, then, workers).emit()
+    return _Convolution(module, name, plan_convolution(spec), epilogue, then, workers).emit()
 
 
 def _rounded(n: int) -> int:
@@ -370,13 +370,18 @@ class _Convolution:
         self._run(code, context, "finish", plan.items, self._finish_item)
         return self.worker_offset + self.worker_bytes * min(chunks, self.workers)
 
+    def _item_panels(self, code: Code, lane_block: Index) -> tuple[Index, Index]:
+        """The first panel of an item, and the one after its last."""
+        start = code.mul(lane_block, self.plan.tiles_of_item)
+        return start, code.minimum(
+            code.add(start, self.plan.tiles_of_item), self.plan.feature_tiles
+        )
+
     def _item_tiles(
         self, code: Code, lane_block: Index, body: Callable[[Index, Index, int], None]
     ) -> None:
         """`body(panel within the item, panel, valid)` for the panels of an item."""
-        count = self.plan.tiles_of_item
-        start = code.mul(lane_block, count)
-        stop = code.minimum(code.add(start, count), self.plan.feature_tiles)
+        start, stop = self._item_panels(code, lane_block)
         with code.loop(stop, start) as number:
             self._by_fullness(code, number, lambda t, v: body(code.sub(t, start), t, v))
 
@@ -511,9 +516,7 @@ class _Convolution:
                 )  # fmt: skip
 
         self._item_tiles(code, lane_block, tile)
-        count = self.plan.tiles_of_item
-        start = code.mul(lane_block, count)
-        stop = code.minimum(code.add(start, count), self.plan.feature_tiles)
+        start, stop = self._item_panels(code, lane_block)
         self._go_on(code, group, firsts, start, stop)
 
 

@@ -6,6 +6,7 @@ with `python -m benchmarks.convolution`. Depends on `convolution_geometry`, `pac
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -25,6 +26,12 @@ _MOST_PIXELS = 4096
 _MOST_TAPS = 8192
 _TAP_BLOCK = 256
 _PARTIAL_BYTES = 16 << 20
+
+
+@functools.lru_cache(maxsize=256)
+def plan_convolution(spec: ConvolutionSpec) -> ConvolutionPlan:
+    """The plan of a convolution: several stages of a compilation look at it."""
+    return ConvolutionPlan(spec)
 
 
 class ConvolutionPlan:

@@ -16,7 +16,6 @@ on `loops`, `product_calls`, `convolution_plan`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 from llvmlite import ir
@@ -24,14 +23,14 @@ from llvmlite import ir
 from rtfunc.compiler.collapse import collapse
 from rtfunc.compiler.cpu.accesses import Span
 from rtfunc.compiler.cpu.convolution_geometry import ConvolutionSpec
-from rtfunc.compiler.cpu.convolution_plan import ConvolutionPlan
+from rtfunc.compiler.cpu.convolution_plan import plan_convolution
 from rtfunc.compiler.cpu.loops import KernelPrinter
 from rtfunc.compiler.cpu.product_calls import product_plan
 from rtfunc.compiler.cpu.product_library import epilogue_type
 from rtfunc.compiler.cpu.scalars import i64, pointer
 from rtfunc.compiler.cpu.window_calls import convolution_spec
 from rtfunc.compiler.in_place import read, written
-from rtfunc.compiler.kernel import Affine, Kernel, Node, Store
+from rtfunc.compiler.kernel import Affine, Kernel
 from rtfunc.compiler.schedule import Call, Program
 from rtfunc.compiler.views import row_major_strides
 from rtfunc.core.graph import Equation, Variable
@@ -84,15 +83,13 @@ def box_spec(equation: Equation) -> ConvolutionSpec | None:
     if equation.primitive.name != "conv_general_dilated":
         return None
     spec = convolution_spec(equation)
-    if spec is None or not box_sizes(spec) or box_sizes(spec)[-1] < _SHORTEST_RUN:
-        return None
-    return spec
+    sizes = () if spec is None else box_sizes(spec)
+    return spec if sizes and sizes[-1] >= _SHORTEST_RUN else None
 
 
-@functools.lru_cache(maxsize=256)
 def box_sizes(spec: ConvolutionSpec) -> tuple[int, ...]:
     """Sizes of the axes of a convolution's blocks; () if they do not suit."""
-    plan = ConvolutionPlan(spec)
+    plan = plan_convolution(spec)
     return tuple(plan.axis_size(axis) for axis in plan.result_axes() or ())
 
 
@@ -169,20 +166,15 @@ def _with_split_axis(kernel: Kernel, columns: int) -> Kernel:
         *before, c = offset.coefficients
         return Affine((*before, c * columns, c), offset.constant)
 
-    copies: dict[Node, Node] = {}
-    for node in kernel.nodes:
-        params = node.params
-        if "offset" in params:
-            params = {**params, "offset": split(params["offset"])}
-        args = [copies[a] for a in node.args]
-        copies[node] = Node(node.op, args, node.dtype, params, node.full, node.stage, node.number)
-    stores = [Store(copies[s.node], s.variable, split(s.offset)) for s in kernel.stores]
     domain = (*outer, last // columns, columns)
-    reduced = (*kernel.reduced, kernel.reduced[-1])
-    return Kernel(domain, reduced, list(copies.values()), stores, kernel.name)
+    return kernel.with_axes(domain, (*kernel.reduced, kernel.reduced[-1]), split)
 
 
 # Printing.
+
+
+#: void epilogue(frame, bounds)
+box_type = ir.FunctionType(ir.VoidType(), [pointer, pointer])
 
 
 def emit_epilogue(
@@ -192,31 +184,17 @@ def emit_epilogue(
     slots: dict[Variable, int],
     vector_bytes: int,
     lanes: int,
+    boxes: bool = False,
 ) -> None:
-    """Print a Kernel in the form of `in_blocks` as the function `name`.
-
-    Blocks begin at multiples of `lanes` columns, and end there or with the last column.
-    """
-    _BlockPrinter(module, name, kernel, slots, vector_bytes).emit_blocks(lanes)
-
-
-#: void epilogue(frame, bounds)
-box_type = ir.FunctionType(ir.VoidType(), [pointer, pointer])
-
-
-def emit_box_epilogue(
-    module: ir.Module,
-    name: str,
-    kernel: Kernel,
-    slots: dict[Variable, int],
-    vector_bytes: int,
-    lanes: int,
-) -> None:
-    """Print a Kernel in the form of `in_boxes` as the function `name`.
+    """Print a Kernel in the form of `in_blocks`, or of `in_boxes`, as the function `name`.
 
     Along the last axis, blocks begin at multiples of `lanes`, and end there or with the axis.
     """
-    _BlockPrinter(module, name, kernel, slots, vector_bytes).emit_boxes(lanes)
+    printer = _BlockPrinter(module, name, kernel, slots, vector_bytes)
+    if boxes:
+        printer.emit_boxes(lanes)
+    else:
+        printer.emit_blocks(lanes)
 
 
 class _BlockPrinter(KernelPrinter):

@@ -189,7 +189,7 @@ class KernelPrinter(VectorAccess):
         b = self.b
         return {
             v: b.load(b.gep(frame, [i64(self.slots[v])], source_etype=pointer), typ=pointer)
-            for v in dict.fromkeys([*self.kernel.reads(), *self.kernel.writes()])
+            for v in self.kernel.touches()
         }
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ Depends on `register_tile` and `emission` (forms of the dtypes).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -177,6 +178,7 @@ class ProductPlan(NamedTuple):
         return math.prod(self.spec.batch) * down * across
 
 
+@functools.lru_cache(maxsize=1024)
 def plan_product(spec: ProductSpec) -> ProductPlan:
     """Cut a product up.
 

@@ -239,7 +239,7 @@ class _Printer:
 
     def _kernel(self, program: Program, kernel: Kernel) -> None:
         kernel = collapse(kernel)
-        variables = list(dict.fromkeys([*kernel.reads(), *kernel.writes()]))
+        variables = kernel.touches()
         numbers = {v: i for i, v in enumerate(variables)}
         key = _structure(kernel, numbers)
         emitted = self.kernels.get(key)
@@ -302,7 +302,7 @@ class _Printer:
 
         blocks = in_blocks(kernel, plan.spec.n)
         assert blocks is not None
-        variables = list(dict.fromkeys([*blocks.reads(), *blocks.writes()]))
+        variables = blocks.touches()
         numbers = {v: i for i, v in enumerate(variables)}
         key = "epilogue", plan.lanes, _structure(blocks, numbers)
         emitted = self.kernels.get(key)
@@ -377,22 +377,21 @@ class _Printer:
     def _convolution_with_epilogue(
         self, program: Program, call: Call, kernel: Kernel, spec: Any, workspace: ir.Value
     ) -> None:
-        from rtfunc.compiler.cpu.epilogues import emit_box_epilogue, in_boxes
+        from rtfunc.compiler.cpu.epilogues import emit_epilogue, in_boxes
         from rtfunc.compiler.cpu.register_tile import lanes_of
         from rtfunc.compiler.cpu.window_calls import emit_convolution_then
 
         boxes = in_boxes(kernel, spec)
         assert boxes is not None
-        variables = list(dict.fromkeys([*boxes.reads(), *boxes.writes()]))
+        variables = boxes.touches()
         numbers = {v: i for i, v in enumerate(variables, 4)}  # after those of the convolution
         key = "conv_general_dilated", spec, _structure(boxes, numbers)
         known = self.kernels.get(key)
         if known is None:
             known = Emitted(f"convolution_{len(self.kernels)}", 1, 1)
             then = f"{known.name}_then"
-            emit_box_epilogue(
-                self.part, then, boxes, numbers, self.vector_bytes, lanes_of(spec.dtype)
-            )
+            lanes = lanes_of(spec.dtype)
+            emit_epilogue(self.part, then, boxes, numbers, self.vector_bytes, lanes, boxes=True)
             self.part.globals[then].linkage = "internal"
             emit_convolution_then(self.part, known.name, spec, then)
             self.kernels[key] = known

@@ -93,30 +93,28 @@ def from_table(emit: Emit, operands: int) -> Callable[[ir.Module, str, Any, int]
     """The emitter of a function of addresses as the emitter of a function of a table of them."""
 
     def emit_wrapper(module: ir.Module, name: str, spec: Any, vector_bytes: int) -> None:
-        emitted = emit(module, f"{name}_body", spec)
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer]), name)
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        (table,) = function.args
-        addresses = [
-            b.load(b.gep(table, [i64(k)], source_etype=pointer), typ=pointer)
-            for k in range(operands + 2)
-        ]
-        b.call(emitted.function, addresses)
-        b.ret_void()
+        _emit_table(module, name, emit(module, f"{name}_body", spec), operands)
 
     return emit_wrapper
 
 
 def emit_convolution_then(module: ir.Module, name: str, spec: ConvolutionSpec, then: str) -> None:
     """A convolution as a function of a table of addresses, which is the frame of `then` too."""
-    emitted = emit_convolution(module, f"{name}_body", spec, then=then)
+    _emit_table(module, name, emit_convolution(module, f"{name}_body", spec, then=then), 2, True)
+
+
+def _emit_table(
+    module: ir.Module, name: str, emitted: Emitted, operands: int, framed: bool = False
+) -> None:
+    """A function that is given a table and passes on its addresses, and if `framed` the table itself."""
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer]), name)
     b = ir.IRBuilder(function.append_basic_block("entry"))
     (table,) = function.args
     addresses = [
-        b.load(b.gep(table, [i64(k)], source_etype=pointer), typ=pointer) for k in range(4)
+        b.load(b.gep(table, [i64(k)], source_etype=pointer), typ=pointer)
+        for k in range(operands + 2)
     ]
-    b.call(emitted.function, [*addresses, table])
+    b.call(emitted.function, [*addresses, table] if framed else addresses)
     b.ret_void()
 
 

@@ -104,7 +104,7 @@ def _indent(lines: Iterable[str], depth: int = 1) -> list[str]:
 class _Printer:
     def __init__(self, kernel: Kernel, functions: Functions):
         self.kernel, self.functions = kernel, functions
-        self.variables = tuple(dict.fromkeys([*kernel.reads(), *kernel.writes()]))
+        self.variables = tuple(kernel.touches())
         self.written = set(kernel.writes())
         self.index = "int" if self._is_small() else "int64"
         self.parallel = [a for a, r in enumerate(kernel.reduced) if not r]
