@@ -6,6 +6,7 @@ sub-graphs too. They keep values and dtypes exactly as they are. Depends on `cor
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,6 +58,19 @@ def _map_value(function: Callable[[Graph], Graph], value: Any) -> Any:
 def substitute(graph: Graph, rewrite: Callable[[Equation], Sequence[Atom] | Equation]) -> Graph:
     """Rebuild a Graph: `rewrite(equation)`, whose inputs are already rewritten, gives the equation
     to keep, or the atoms that stand for its outputs."""
+
+    def expanded(equation: Equation) -> tuple[Sequence[Equation], Sequence[Atom]]:
+        result = rewrite(equation)
+        return ([result], result.outputs) if isinstance(result, Equation) else ([], result)
+
+    return expand(graph, expanded)
+
+
+def expand(
+    graph: Graph, rewrite: Callable[[Equation], tuple[Sequence[Equation], Sequence[Atom]]]
+) -> Graph:
+    """Rebuild a Graph: `rewrite(equation)`, whose inputs are already rewritten, gives the equations in
+    its place, and the atoms that stand for its outputs."""
     known: dict[Variable, Atom] = {}
 
     def read(atom: Atom) -> Atom:
@@ -67,13 +81,12 @@ def substitute(graph: Graph, rewrite: Callable[[Equation], Sequence[Atom] | Equa
         inputs = tuple([read(a) for a in equation.inputs])
         if any(a is not b for a, b in zip(inputs, equation.inputs)):
             equation = equation.replace(inputs=inputs)
-        result = rewrite(equation)
-        if isinstance(result, Equation):
-            kept.append(result)
-        else:
-            known.update(zip(equation.outputs, result, strict=True))
+        added, results = rewrite(equation)
+        kept += added
+        known.update((v, a) for v, a in zip(equation.outputs, results, strict=True) if a is not v)
     outputs = tuple(read(a) for a in graph.outputs)
-    if not known and all(a is b for a, b in zip(kept, graph.equations)):
+    same = len(kept) == len(graph.equations) and all(map(operator.is_, kept, graph.equations))
+    if not known and same:
         return graph
     return Graph(graph.inputs, tuple(kept), outputs, graph.constants)
 

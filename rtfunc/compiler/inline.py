@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rtfunc.compiler.calls import called_graph
+from rtfunc.compiler.graph_passes import expand
 from rtfunc.compiler.views import row_major_strides
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Atom, Equation, Graph, Variable
@@ -26,23 +27,14 @@ def inline_calls(graph: Graph) -> Graph:
     """The Graph with the equations of called Graphs in the place of the calls, at any depth."""
     if not any(called_graph(e) is not None for e in graph.equations):
         return graph
-    equations: list[Equation] = []
-    known: dict[Variable, Atom] = {}
 
-    def read(atom: Atom) -> Atom:
-        return known.get(atom, atom) if isinstance(atom, Variable) else atom
-
-    for equation in graph.equations:
-        inputs = tuple(read(a) for a in equation.inputs)
+    def inlined(equation: Equation) -> tuple[Sequence[Equation], Sequence[Atom]]:
         inner = called_graph(equation)
         if inner is None:
-            equations.append(equation.replace(inputs=inputs))
-            continue
-        added, outputs = copy_into(inline_calls(inner), inputs, equation)
-        equations += added
-        known.update(zip(equation.outputs, outputs, strict=True))
-    outputs = tuple(read(a) for a in graph.outputs)
-    return Graph(graph.inputs, tuple(equations), outputs, graph.constants)
+            return [equation], equation.outputs
+        return copy_into(inline_calls(inner), equation.inputs, equation)
+
+    return expand(graph, inlined)
 
 
 def copy_into(

@@ -24,8 +24,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rtfunc.compiler.graph_passes import optimize, without_markers
-from rtfunc.compiler.inline import copy_into, inline_calls
+from rtfunc.compiler.graph_passes import expand
+from rtfunc.compiler.inline import copy_into
 from rtfunc.compiler.views import view_primitives
 from rtfunc.core import dtypes
 from rtfunc.core.graph import Atom, Equation, Graph, Variable
@@ -47,25 +47,19 @@ _SLICES, _CARRY = 1, 2
 
 
 def split_loops(graph: Graph) -> Graph:
-    """The Graph with scans split, where that makes products larger."""
+    """The Graph with scans split, where that makes products larger.
+
+    Their bodies are as `hoist_invariants` leaves them: simplified, and without calls.
+    """
     if not any(_is_candidate(e) for e in graph.equations):
         return graph
-    equations: list[Equation] = []
-    known: dict[Variable, Atom] = {}
 
-    def read(atom: Atom) -> Atom:
-        return known.get(atom, atom) if isinstance(atom, Variable) else atom
+    def split(equation: Equation) -> tuple[Sequence[Equation], Sequence[Atom]]:
+        if not _is_candidate(equation):
+            return [equation], equation.outputs
+        return _Splitter(equation).run()
 
-    for equation in graph.equations:
-        equation = equation.replace(inputs=tuple(read(a) for a in equation.inputs))
-        if _is_candidate(equation):
-            added, outputs = _Splitter(equation).run()
-            equations += added
-            known.update(zip(equation.outputs, outputs, strict=True))
-        else:
-            equations.append(equation)
-    outputs = tuple(read(a) for a in graph.outputs)
-    return drop_unused(Graph(graph.inputs, tuple(equations), outputs, graph.constants))
+    return drop_unused(expand(graph, split))
 
 
 def _is_candidate(equation: Equation) -> bool:
@@ -79,8 +73,7 @@ class _Splitter:
         self.equation = equation
         params = equation.params
         self.length, self.carry = params["length"], params["carry"]
-        body = drop_unused(optimize(without_markers(inline_calls(params["body"]))))
-        self.body = body
+        self.body = body = params["body"]
         constants = params["constants"]
         self.fixed = list(body.inputs[:constants])
         self.state = list(body.inputs[constants : constants + self.carry])

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rtfunc.compiler.classify import elementwise_cost, kind_of
-from rtfunc.compiler.graph_passes import optimize, without_markers
+from rtfunc.compiler.graph_passes import expand, optimize, without_markers
 from rtfunc.compiler.inline import copy_into, inline_calls
 from rtfunc.core.graph import Atom, Equation, Graph, Variable, sub_graphs
 from rtfunc.ops.control_dce import drop_unused
@@ -35,25 +35,15 @@ def hoist_invariants(graph: Graph) -> Graph:
     """The Graph with work that is the same at every step of a loop before the loop."""
     if not any(e.primitive.name in _loops for e in graph.equations):
         return graph
-    equations: list[Equation] = []
-    known: dict[Variable, Atom] = {}
 
-    def read(atom: Atom) -> Atom:
-        return known.get(atom, atom) if isinstance(atom, Variable) else atom
+    def hoisted(equation: Equation) -> tuple[Sequence[Equation], Sequence[Atom]]:
+        if equation.primitive.name not in _loops or not equation.params.get("length", 1):
+            return [equation], equation.outputs
+        loop, fixed = _constants_uncarried(_with_plain_body(equation))
+        before, loop = _hoisted(loop)
+        return [*before, loop], [fixed.get(v, v) for v in equation.outputs]
 
-    for equation in graph.equations:
-        if known:
-            equation = equation.replace(inputs=tuple(read(a) for a in equation.inputs))
-        if equation.primitive.name in _loops and equation.params.get("length", 1):
-            equation, fixed = _constants_uncarried(_with_plain_body(equation))
-            known.update(fixed)
-            before, equation = _hoisted(equation)
-            equations += before
-        equations.append(equation)
-    outputs = tuple(read(a) for a in graph.outputs)
-    if not known and len(equations) == len(graph.equations):
-        return graph
-    return Graph(graph.inputs, tuple(equations), outputs, graph.constants)
+    return expand(graph, hoisted)
 
 
 def _with_plain_body(equation: Equation) -> Equation:
@@ -63,6 +53,8 @@ def _with_plain_body(equation: Equation) -> Equation:
     if plain is None:
         plain = drop_unused(optimize(without_markers(inline_calls(body))))
         plain = body.derived[_with_plain_body] = hoist_invariants(plain)
+    if plain is body:
+        return equation
     return equation.replace(params={**equation.params, "body": plain})
 
 

@@ -10,6 +10,7 @@ import rtfunc.numpy as rnp
 from rtfunc import lax
 from rtfunc.compiler.inline import inline_calls
 from rtfunc.compiler.loop_fission import split_loops
+from rtfunc.compiler.loop_invariants import hoist_invariants
 from rtfunc.core.execution import use_backend
 from rtfunc.core.graph import sub_graphs
 
@@ -37,9 +38,14 @@ def products(graph):
     return outside, inside
 
 
+def split(f, *args):
+    """The Graph of a function with its loops split, as the compiler does it."""
+    return split_loops(hoist_invariants(inline_calls(rf.make_graph(f)(*args))))
+
+
 def check(f, *args, outside, inside):
     """The split program has so many products, and computes what the unsplit one does."""
-    graph = split_loops(inline_calls(rf.make_graph(f)(*args)))
+    graph = split(f, *args)
     assert products(graph) == (outside, inside), graph
     with use_backend("reference"):
         expected = f(*args)
@@ -138,7 +144,7 @@ def test_what_must_stay_stays():
         return lax.scan(cell, h, xs)[0]
 
     args = array(LENGTH, 2, 3, dtype="float16"), rnp.zeros((3, 3), "float16")
-    assert products(split_loops(inline_calls(rf.make_graph(rounded)(*args)))) == (0, 1)
+    assert products(split(rounded, *args)) == (0, 1)
 
     def running(xs, h):  # the sum so far is a result of every step
         def cell(total, x):
@@ -163,7 +169,7 @@ def test_stacks_that_take_too_much_memory_are_not_made():
         return lax.scan(cell, h, xs)[0]
 
     args = rnp.ones((1000, 1, 8)), rnp.ones((8, 8000)), rnp.zeros(())
-    assert products(split_loops(inline_calls(rf.make_graph(f)(*args)))) == (0, 1)
+    assert products(split(f, *args)) == (0, 1)
 
 
 def test_effects_stay_in_order():
