@@ -194,8 +194,11 @@ step = st.one_of(
 )
 
 
-def program(steps):
-    """A function of a few arrays that applies the steps to earlier values and returns the last ones."""
+def program(steps, largest=4000):
+    """A function of a few arrays that applies the steps to earlier values and returns the last ones.
+
+    Values of more than `largest` elements are left out.
+    """
 
     def run(*inputs):
         values = list(inputs)
@@ -205,7 +208,7 @@ def program(steps):
                 out = UNARY[name](x, k)
             else:
                 out = BINARY[name](x, values[-1 - j % len(values)], k)
-            if out.size <= 4000:
+            if out.size <= largest:
                 values.append(out)
         return values[len(inputs) :][-3:] or values[:1]
 

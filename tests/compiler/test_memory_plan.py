@@ -16,7 +16,7 @@ from rtfunc import lax
 from rtfunc.compiler import in_place, lowered
 from rtfunc.compiler.inspect import format_program
 from rtfunc.compiler.lowered import lower
-from tests.compiler.float_programs import BINARY, UNARY
+from tests.compiler import float_programs
 from tests.compiler.memory_simulator import Simulator
 
 EXAMPLES = int(os.environ.get("RTFUNC_FUZZ_EXAMPLES", "100"))
@@ -34,34 +34,6 @@ def assert_plan_holds(graph, donated=(), seed=0):
     assert found == Simulator(False, seed).run(apart(graph))
 
 
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(sorted(UNARY)), st.integers(0, 9), st.just(0), st.integers(0, 5)),
-        st.tuples(st.sampled_from(sorted(BINARY)), st.integers(0, 9), st.integers(0, 9), st.integers(0, 5)),
-    ),
-    min_size=1,
-    max_size=8,
-)  # fmt: skip
-
-
-def program(steps):
-    """A function of a few arrays that applies the steps to earlier values and returns the last ones."""
-
-    def run(*inputs):
-        values = list(inputs)
-        for name, i, j, k in steps:
-            x = values[-1 - i % len(values)]
-            if name in UNARY:
-                out = UNARY[name](x, k)
-            else:
-                out = BINARY[name](x, values[-1 - j % len(values)], k)
-            if out.size <= 60:
-                values.append(out)
-        return values[len(inputs) :][-3:] or values[:1]
-
-    return run
-
-
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -70,12 +42,14 @@ def program(steps):
 )
 @given(
     shapes=st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3),
-    steps=steps,
+    steps=st.lists(float_programs.step, min_size=1, max_size=8),
     donate=st.integers(0, 7),
     seed=st.integers(0, 99),
 )
 def test_what_shares_memory_ends_as_what_does_not(shapes, steps, donate, seed):
-    graph = rf.make_graph(program(steps))(*[np.ones(s, np.float32) for s in shapes])
+    graph = rf.make_graph(float_programs.program(steps, largest=60))(
+        *[np.ones(s, np.float32) for s in shapes]
+    )
     note(str(graph))
     assert_plan_holds(graph, [i for i in range(len(shapes)) if donate >> i & 1], seed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rtfunc import numpy as rnp
 from rtfunc.core.array import Array, ArrayLike
+from rtfunc.scipy.stats import extreme_values
 from rtfunc.scipy.stats.arguments import real_arguments
 
 
@@ -15,7 +16,7 @@ def logpdf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """
     x, loc, scale = real_arguments("gumbel_l.logpdf", x, loc, scale)
     z = (loc - x) / scale
-    return -z - rnp.exp(-z) - rnp.log(scale)
+    return extreme_values.log_density(z, scale)
 
 
 def pdf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
@@ -27,28 +28,28 @@ def cdf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The probability of values up to x."""
     x, loc, scale = real_arguments("gumbel_l.cdf", x, loc, scale)
     z = (loc - x) / scale
-    return -rnp.expm1(-rnp.exp(-z))
+    return extreme_values.upper(z)
 
 
 def logcdf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The logarithm of `cdf`."""
     x, loc, scale = real_arguments("gumbel_l.logcdf", x, loc, scale)
     z = (loc - x) / scale
-    return rnp.log(-rnp.expm1(-rnp.exp(-z)))
+    return extreme_values.log_upper(z)
 
 
 def sf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The probability of values above x."""
     x, loc, scale = real_arguments("gumbel_l.sf", x, loc, scale)
     z = (loc - x) / scale
-    return rnp.exp(-rnp.exp(-z))
+    return extreme_values.lower(z)
 
 
 def logsf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The logarithm of `sf`."""
     x, loc, scale = real_arguments("gumbel_l.logsf", x, loc, scale)
     z = (loc - x) / scale
-    return -rnp.exp(-z)
+    return extreme_values.log_lower(z)
 
 
 def ppf(q: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rtfunc import numpy as rnp
 from rtfunc.core.array import Array, ArrayLike
+from rtfunc.scipy.stats import extreme_values
 from rtfunc.scipy.stats.arguments import real_arguments
 
 
@@ -15,7 +16,7 @@ def logpdf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """
     x, loc, scale = real_arguments("gumbel_r.logpdf", x, loc, scale)
     z = (x - loc) / scale
-    return -z - rnp.exp(-z) - rnp.log(scale)
+    return extreme_values.log_density(z, scale)
 
 
 def pdf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
@@ -27,28 +28,28 @@ def cdf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The probability of values up to x."""
     x, loc, scale = real_arguments("gumbel_r.cdf", x, loc, scale)
     z = (x - loc) / scale
-    return rnp.exp(-rnp.exp(-z))
+    return extreme_values.lower(z)
 
 
 def logcdf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The logarithm of `cdf`."""
     x, loc, scale = real_arguments("gumbel_r.logcdf", x, loc, scale)
     z = (x - loc) / scale
-    return -rnp.exp(-z)
+    return extreme_values.log_lower(z)
 
 
 def sf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The probability of values above x."""
     x, loc, scale = real_arguments("gumbel_r.sf", x, loc, scale)
     z = (x - loc) / scale
-    return -rnp.expm1(-rnp.exp(-z))
+    return extreme_values.upper(z)
 
 
 def logsf(x: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
     """The logarithm of `sf`."""
     x, loc, scale = real_arguments("gumbel_r.logsf", x, loc, scale)
     z = (x - loc) / scale
-    return rnp.log(-rnp.expm1(-rnp.exp(-z)))
+    return extreme_values.log_upper(z)
 
 
 def ppf(q: ArrayLike, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> Array:
